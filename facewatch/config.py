@@ -321,6 +321,18 @@ SETTINGS = (
         _number(1, 1e6, whole=True),
     ),
     Setting(
+        "folders.layout",
+        "person",
+        'Whether all links of a person are in one folder, or by the year in which the photo was taken: "person/year".',
+        _choice("person", "person/year"),
+    ),
+    Setting(
+        "folders.names",
+        "file",
+        'What a link is called: as its "file", or with the "date" before that: 2024-05-03 14.22.10 IMG_1010.JPG.',
+        _choice("file", "date"),
+    ),
+    Setting(
         "folders.together",
         (),
         'People whose photos together get a folder under "_together": ["Anna & Ben"]; "&&" is an & in a name.',

@@ -13,6 +13,7 @@ from drawn import Library
 
 from facewatch.app import App
 from facewatch.errors import ConfigError
+from facewatch.folders.readback import Doubt
 from facewatch.people.corrections import Decisions
 
 THREE = {"folders.unnamed_photos": 3}
@@ -236,3 +237,185 @@ def test_a_file_in_the_place_of_the_folder_is_said(pair: Library) -> None:
     with pair.app(TOGETHER) as app:
         assert app.folder.sync().faults == ("_together: not a folder, so groups of people have none: move it away",)
         assert app.folder.plan().is_empty
+
+
+# Years and dates -----------------------------------------------------------------------------------------------------
+
+YEARS = {"folders.layout": "person/year"}
+DATES = {"folders.names": "date"}
+TAKEN = {"a": "2023-05-03T14:22:10", "b": "2024-01-02T03:04:05", "c": "2024-12-31T23:59:59", "e": "2023-07-08T09:10:11"}
+"""When photos were taken; of the others nobody knows."""
+BY_YEAR = {
+    *("Anna/2023/a.png", "Anna/2024/b.png", "Ben/2023/a.png", "Ben/2024/c.png", "Ben/d.png"),
+    *("_unnamed/Person 0003/2023/e.png", "_unnamed/Person 0003/f.png"),
+}
+WITH_DATES = {
+    *("Anna/2023-05-03 14.22.10 a.png", "Anna/2024-01-02 03.04.05 b.png", "Ben/2023-05-03 14.22.10 a.png"),
+    *("Ben/2024-12-31 23.59.59 c.png", "Ben/d.png"),
+    *("_unnamed/Person 0003/2023-07-08 09.10.11 e.png", "_unnamed/Person 0003/f.png"),
+}
+
+
+@pytest.fixture
+def dated(place: Library) -> Library:
+    """Photos of which some say when they were taken."""
+    with place.app() as app, app.catalog.write():
+        app.catalog.photos.set_taken({app.lookup.photo_id(Path(f"{name}.png")): at for name, at in TAKEN.items()})
+    return place
+
+
+def shown(library: Library) -> set[str]:
+    """Return the paths in the people folder, after checking that each is a photo of the library."""
+    tree = library.tree()
+    for path, leads_to in tree.items():
+        assert (library.people / path).is_file()
+        assert not leads_to or path.endswith(leads_to)
+    return set(tree)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hardlink", "copy"])
+def test_links_are_moved_when_their_places_or_names_are_to_be_others(dated: Library, kind: str) -> None:
+    flat = set(dated.tree())
+    links = {"folders.link": kind}
+    synced(dated, links)
+    inodes = {(dated.people / path).lstat().st_ino for path in flat}
+    for settings, wanted in ((YEARS, BY_YEAR), (DATES, WITH_DATES), (YEARS, BY_YEAR), ({}, flat)):
+        assert synced(dated, links | settings) == shown(dated) == wanted
+        if kind != "symlink":
+            assert {(dated.people / path).lstat().st_ino for path in wanted} == inodes, "none is made again"
+    assert not [path for path in dated.people.rglob("20*") if path.is_dir()], "no empty years stay"
+    with dated.app() as app:
+        assert decided(app) == []
+        assert app.catalog.faults() == []
+
+
+def test_years_and_dates_go_together_and_with_every_name_of_a_folder(dated: Library) -> None:
+    both = YEARS | DATES | {"folders.together": ["Anna & Ben"]}
+    synced(dated, both)
+    assert "Anna/2024/2024-01-02 03.04.05 b.png" in dated.tree()
+    assert together(dated) == {"Anna & Ben/2023/2023-05-03 14.22.10 a.png"}
+    with dated.app(both) as app:
+        decide(app, lambda d: d.rename("p3", "Carl"))
+        assert {path for path in shown(dated) if path.startswith("Carl")} == {
+            *("Carl/2023/2023-07-08 09.10.11 e.png", "Carl/f.png"),
+        }
+        assert not (dated.people / "_unnamed").exists()
+        decide(app, lambda d: d.hide("Carl"))
+        assert not (dated.people / "Carl").exists()
+        app.corrections.undo(2)
+        assert app.folder.plan().is_empty
+        assert "_unnamed/Person 0003/2023/2023-07-08 09.10.11 e.png" in dated.tree()
+
+
+def test_a_photo_that_turns_out_to_be_of_another_year_moves_there(dated: Library) -> None:
+    both = YEARS | DATES
+    synced(dated, both)
+    with dated.app(both) as app:
+        with app.catalog.write():
+            app.catalog.photos.set_taken({app.lookup.photo_id(Path("b.png")): "1999-01-02T03:04:05"})
+        app.folder.sync()
+        assert app.folder.plan().is_empty
+    assert "Anna/1999/1999-01-02 03.04.05 b.png" in shown(dated)
+    assert not (dated.people / "Anna/2024").exists()
+
+
+def test_a_name_that_somebody_gave_a_link_stays_in_every_layout(dated: Library) -> None:
+    (dated.people / "Anna/a.png").rename(dated.people / "Anna/at the lake.png")
+    synced(dated, DATES)
+    assert {path.name for path in (dated.people / "Anna").iterdir()} == {
+        *("at the lake.png", "2024-01-02 03.04.05 b.png"),
+    }
+    synced(dated, YEARS | {"folders.link": "hardlink"})
+    assert set(dated.tree()) - BY_YEAR == {"Anna/2023/at the lake.png"}
+    synced(dated, {})
+    assert {path.name for path in (dated.people / "Anna").iterdir()} == {"at the lake.png", "b.png"}
+    with dated.app() as app:
+        assert decided(app) == []
+
+
+def test_a_file_that_is_called_by_its_date_gets_it_no_second_time(library: Library) -> None:
+    """As Dropbox calls what it takes from a camera."""
+    names = {"2023-05-03 14.22.10": [(1, 0)], "2023-05-03 14.22.10 HDR": [(1, 1)], "x": [(1, 2)]}
+    library.draw_all(names)
+    library.scan()
+    with library.app() as app, app.catalog.write():
+        photos = [app.lookup.photo_id(library.photos / f"{name}.png") for name in names]
+        app.catalog.photos.set_taken(dict.fromkeys(photos, "2023-05-03T14:22:10"))
+    made = {path.rpartition("/")[2] for path in synced(library, DATES)}
+    assert made == {"2023-05-03 14.22.10.png", "2023-05-03 14.22.10 HDR.png", "2023-05-03 14.22.10 x.png"}
+    assert {path.rpartition("/")[2] for path in synced(library, {})} == {f"{name}.png" for name in names}
+
+
+def test_folders_with_years_and_dates_can_be_taken_over(dated: Library, run: Any) -> None:
+    both = YEARS | DATES
+    synced(dated, both)
+    tree = dated.tree()
+    for file in dated.catalog.parent.glob(f"{dated.catalog.name}*"):
+        file.unlink()
+    with dated.app():
+        pass
+    taken = json.loads(run("folders", "--take-over", "--json").out)["taken_over"]
+    assert (taken["n_links"], taken["names"], taken["left"]) == (7, ["Anna", "Ben"], [])
+    assert dated.tree() == {}, "nobody is known yet"
+    dated.scan()
+    assert set(dated.tree()) >= {"Anna/a.png", "Anna/b.png", "Ben/c.png"}
+    assert len(dated.tree()) == len(tree)
+
+
+def test_what_is_done_in_years_is_understood_as_in_folders_without_them(dated: Library) -> None:
+    synced(dated, YEARS)
+    people = dated.people
+    (people / "Anna/2024/b.png").rename(people / "Anna/2023/b.png")
+    (people / "Ben/2023").rename(people / "Ben/Best")
+    with dated.app(YEARS) as app:
+        app.folder.sync()
+        assert decided(app) == [], "a link in another year of the same person means nothing"
+    assert set(dated.tree()) == BY_YEAR
+    (people / "Anna/2023/a.png").unlink()
+    (people / "Ben/2024").rename(people / "Anna/2025")
+    (people / "_unnamed/Person 0003").rename(people / "Carl")
+    with dated.app(YEARS) as app:
+        app.folder.sync()
+        assert sorted(decided(app)) == ["assign", "reject", "rename"]
+        assert whose(app, "c.png") == ["Anna"]
+        assert whose(app, "a.png") == [None, "Ben"]
+    assert set(dated.tree()) == {
+        *("Anna/2024/b.png", "Anna/2024/c.png", "Ben/2023/a.png", "Ben/d.png", "Carl/2023/e.png", "Carl/f.png"),
+    }
+    with dated.app(YEARS) as app:
+        app.corrections.undo(3)
+        app.folder.sync()
+    assert set(dated.tree()) == BY_YEAR
+
+
+def whose(app: App, photo: str) -> list[str | None]:
+    return [face["name"] for face in app.lookup.photo(Path(photo))["faces"]]
+
+
+def test_a_year_that_is_deleted_means_its_photos_within_the_guards(dated: Library) -> None:
+    synced(dated, YEARS)
+    shutil.rmtree(dated.people / "Ben/2024")
+    with dated.app(YEARS | {"folders.most_changes": 1}) as app:
+        app.folder.sync()
+        assert decided(app) == ["reject"]
+        assert whose(app, "c.png") == [None]
+        app.corrections.undo()
+        app.folder.sync()
+        assert set(dated.tree()) == BY_YEAR
+        shutil.rmtree(dated.people / "Ben/2024")
+        shutil.rmtree(dated.people / "Anna/2024")
+        app.folder.sync()
+        assert app.folder_reader.readings[-1].doubt is Doubt.TOO_MANY
+        assert whose(app, "c.png") == ["Ben"]
+        app.folder.sync(is_repair=True)
+    assert set(dated.tree()) == BY_YEAR
+
+
+def test_a_folder_that_is_put_into_another_with_its_years_is_that_person(dated: Library) -> None:
+    synced(dated, YEARS)
+    (dated.people / "Anna").rename(dated.people / "Ben/Anna")
+    with dated.app(YEARS) as app:
+        app.folder.sync()
+        assert decided(app) == ["merge"]
+    assert set(shown(dated)) >= {"Ben/2023/a.png", "Ben/2024/b.png", "Ben/2024/c.png", "Ben/d.png"}
+    assert not (dated.people / "Anna").exists()

@@ -126,6 +126,8 @@ class World:
     base: Path
     kind: LinkKind = "symlink"
     ledger: FakeLedger = field(default_factory=FakeLedger)
+    has_years: bool = False
+    """Most photos go into years, and the names of links to many begin with a date."""
 
     def __post_init__(self) -> None:
         self.people.mkdir(parents=True)
@@ -148,7 +150,14 @@ class World:
         return path
 
     def person(self, number: int, name: str | None, *photos: str) -> WantedFolder:
-        return WantedFolder(number, name, tuple(wanted_link(hash_of(p), self.photo(p)) for p in photos))
+        links = [wanted_link(hash_of(p), self.photo(p)) for p in photos]
+        if self.has_years:
+            years = [(str(2000 + x.photo_id % 4), "2001-02-03 04.05.06 " * (x.photo_id % 3 > 0)) for x in links]
+            links = [
+                replace(link, subfolder=year.removesuffix("2000"), prefix=date)
+                for link, (year, date) in zip(links, years, strict=True)
+            ]
+        return WantedFolder(number, name, tuple(links))
 
     def plan(self, wanted: Iterable[WantedFolder]) -> Plan:
         wanted, links = list(wanted), list(self.ledger.links.values())
@@ -909,24 +918,27 @@ def test_a_crash_at_any_step_changes_nothing_in_the_end(tmp_path: Path, scene: s
     kind=st.sampled_from(KINDS),
     planted=plants,
     steps=st.lists(st.tuples(states, crashes), min_size=1, max_size=4),
+    has_years=st.booleans(),
 )
 @settings(max_examples=80, deadline=None)
 def test_a_crash_anywhere_changes_nothing_in_the_end(
-    kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]]
+    kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]], has_years: bool
 ) -> None:
     steps = [*steps, ({}, None)]
     with tempfile.TemporaryDirectory() as base:
-        calm = live_through(Path(base) / "here", kind, planted, [(state, None) for state, _ in steps])
+        calm = live_through(Path(base) / "here", kind, planted, [(state, None) for state, _ in steps], has_years)
         (Path(base) / "here").rename(Path(base) / "away")
-        assert live_through(Path(base) / "here", kind, planted, steps) == calm
+        assert live_through(Path(base) / "here", kind, planted, steps, has_years) == calm
         left = {name for name, what in calm[-1][0].items() if what != "dir"}
         assert left == planted
         assert calm[-1][1:] == ({}, set())
 
 
-def live_through(base: Path, kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]]) -> list[Life]:
+def live_through(
+    base: Path, kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]], has_years: bool = False
+) -> list[Life]:
     """Return what is on disk and in the ledger after each step."""
-    world = World(base, kind)
+    world = World(base, kind, has_years=has_years)
     for name in planted:
         plant(world.people / name)
     lives = []

@@ -232,6 +232,15 @@ class Links(TableAccess):
         row = self._db.execute(f"{_SELECT_LINK} WHERE path = ?", [os.fsencode(path)]).fetchone()
         return _link(row) if row else None
 
+    def is_any_below(self, folder: str) -> bool:
+        """Whether a link was made in a folder below the people folder."""
+        before = os.fsencode(folder) + b"/"
+        return bool(
+            self._number(
+                "SELECT EXISTS (SELECT 1 FROM links WHERE path > ? AND path < ?)", [before, before[:-1] + b"0"]
+            )
+        )
+
     def add(self, person_id: int, photo_id: int, path: str, source: str, stamp: str) -> None:
         """Record a link; what was recorded for its path before is replaced."""
         self._db.execute(

@@ -57,6 +57,8 @@ class FoundLink:
 
     path: str
     """Below the people folder."""
+    folder: str
+    """Whose folder it is in, perhaps in a year there."""
     source: Path
     """The photo it leads to, absolute."""
     target: str
@@ -350,7 +352,7 @@ def _moved(
 def _by_folder(links: Iterable[FoundLink]) -> dict[str, list[FoundLink]]:
     folders: dict[str, list[FoundLink]] = {}
     for link in links:
-        folders.setdefault(link.path.rpartition("/")[0], []).append(link)
+        folders.setdefault(link.folder, []).append(link)
     return folders
 
 

@@ -24,6 +24,7 @@ from facewatch.folders.model import (
     MakeFolder,
     MakeLink,
     MoveFolder,
+    MoveLink,
     Plan,
     RemoveFolder,
     RemoveLink,
@@ -194,7 +195,7 @@ def _lying(words: Words, links: Iterable[LinkRow], plan: Plan, disk: Disk) -> It
         match action:
             case MakeLink() | RemoveLink() if action.path in reported:
                 pass
-            case MakeLink():
+            case MakeLink() | MoveLink():
                 folder = action.path.rpartition("/")[0]
                 faults[folder].add(_Wrong.TO_MAKE, person_id=action.person_id, photo_id=action.photo_id)
             case RemoveLink():
@@ -253,7 +254,7 @@ def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: Di
     ours = {MARKER, EXTRAS_RECORD, *(link.path for link in links)}
     if is_sheet(root / SHEET):
         ours.add(SHEET)
-    own_folders = {*made, *PARENTS}
+    own_folders = {*made, *PARENTS, *(link.path.rpartition("/")[0] for link in links)}
     n_files = n_folders = 0
     for folder, entries in disk.folders.items():
         for name, entry in entries.items():

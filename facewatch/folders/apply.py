@@ -30,9 +30,11 @@ from facewatch.folders.model import (
     MakeFolder,
     MakeLink,
     MoveFolder,
+    MoveLink,
     Plan,
     RemoveFolder,
     RemoveLink,
+    home_of,
     printable,
 )
 from facewatch.fs.atomic import exists, rename_apart
@@ -139,6 +141,7 @@ class _Work:
                 self._ledger.folder_moved(person_id, old, new)
             case RemoveLink(link_id, path, stamp):
                 self.n_removed += not action.is_done and self._unlink(*self._enter(path), stamp)
+                self._leave_year(path)
                 self._ledger.link_removed(link_id)
             case RemoveFolder(path):
                 if not action.is_done:
@@ -149,6 +152,10 @@ class _Work:
                 if not action.is_done:
                     self._mkdir(path)
                 self._ledger.folder_made(person_id, path)
+            case MoveLink(link_id, person_id, photo_id, old, path, source, stamp):
+                self._move_link(old, path, stamp)
+                self._ledger.link_made(person_id, photo_id, path, source, stamp)
+                self._ledger.link_removed(link_id)
             case MakeLink(person_id, photo_id, path, source):
                 self._start_making()
                 stamp = action.stamp if action.is_done and action.stamp is not None else self._link(action)
@@ -168,6 +175,41 @@ class _Work:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(folder, dir_fd=self._opened.top)
         return name, self._opened.enter(folder)
+
+    def _enter_year(self, path: str) -> tuple[str, int]:
+        """Do as `_enter` for what is to be made; the year that it is to be in is made, too."""
+        folder = path.rpartition("/")[0]
+        if home_of(path) != folder:
+            year, dir_fd = self._enter(folder)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(year, dir_fd=dir_fd)
+        return self._enter(path)
+
+    def _move_link(self, old: str, new: str, stamp: str) -> None:
+        """Rename a link that is a file.
+
+        Raises:
+            OSError: it is not ours any more, the new name is taken, or the folder was moved meanwhile.
+        """
+        name, dir_fd = self._enter(old)
+        source_fd = os.dup(dir_fd)
+        try:
+            if not read_entry(name, source_fd).bears(stamp):
+                raise FileNotFoundError(errno.ENOENT, "it is not there any more", old)
+            target, target_fd = self._enter_year(new)
+            rename_apart(name, target, old_fd=source_fd, new_fd=target_fd)
+        finally:
+            os.close(source_fd)
+        self._leave_year(old)
+        self.n_moved += 1
+
+    def _leave_year(self, path: str) -> None:
+        """Remove the year that something was in, if it is empty now. That comes with what empties it: nobody knows of
+        years as such."""
+        folder = path.rpartition("/")[0]
+        if home_of(path) != folder:
+            with contextlib.suppress(NotADirectoryError):
+                self._rmdir(folder)
 
     def _check_in_place(self, *paths: str) -> None:
         """Raise NotADirectoryError when the folder that one of these was made in has been moved meanwhile."""
@@ -219,7 +261,7 @@ class _Work:
         return is_ours
 
     def _link(self, action: MakeLink) -> str:
-        name, dir_fd = self._enter(action.path)
+        name, dir_fd = self._enter_year(action.path)
         if action.stamp is not None:
             self._unlink(name, dir_fd, action.stamp)
         if self._kind == "symlink":
@@ -270,8 +312,8 @@ def _folder_of(action: Action) -> str:
             return action.new
         case MakeFolder() | RemoveFolder():
             return action.path
-        case MakeLink() | RemoveLink():
-            return action.path.rpartition("/")[0]
+        case MakeLink() | RemoveLink() | MoveLink():
+            return home_of(action.path)
 
 
 def refusal(root: Path, error: OSError, *, other: str = "choose another people folder") -> FolderError:
@@ -302,6 +344,8 @@ def _intents(actions: Iterable[Action], kind: LinkKind) -> Iterator[tuple[object
                 yield "folder", person_id, path
             case MakeLink(person_id, photo_id, path, source, target, is_done=False):
                 yield "link", person_id, photo_id, path, source, target, kind
+            case MoveLink(_, person_id, photo_id, _, path, source):
+                yield "link", person_id, photo_id, path, source, source, kind
 
 
 def resume(intents: str, root: Path, folders: Mapping[int, str], ledger: Ledger) -> bool:
@@ -361,6 +405,9 @@ class _Recovery:
         stamp = f"symlink:{target}" if kind == "symlink" else read_entry(target).stamp(kind)
         if entry.bears(stamp):
             self._ledger.link_made(person_id, photo_id, path, source, stamp)
+        elif home_of(path) != (year := path.rpartition("/")[0]):
+            with contextlib.suppress(OSError):  # it was made for the link, and may be empty
+                os.rmdir(year.rpartition("/")[2], dir_fd=self._opened.enter(home_of(path)))
 
     def _entry(self, path: str) -> FolderEntry:
         folder, _, name = path.rpartition("/")

@@ -32,6 +32,7 @@ from facewatch.folders.model import (
     RecordedLink,
     WantedFolder,
     folder_names,
+    home_of,
     temporary_folder,
 )
 from facewatch.fs import beneath
@@ -62,12 +63,31 @@ def read_disk(
             f"{root}: this is not the people folder any more (no {MARKER} in it): connect its disk; "
             "if it was deleted, facewatch folders makes it again"
         )
-    concerned = {*folders.values(), *(link.path.rpartition("/")[0] for link in links)}
-    concerned.update(*(islice(folder_names(person.person_id, person.name), N_CANDIDATES) for person in wanted))
-    concerned.update(temporary_folder(person_id) for person_id in folders)
+    concerned = _concerned(wanted, links, folders)
     found = _read_folders(top, ["", *PARENTS, *sorted(concerned - {"", *PARENTS})], known)
     sources = {} if kind == "symlink" else _read_sources(wanted, links, found)
     return Disk(top, found, sources)
+
+
+def _concerned(wanted: Iterable[WantedFolder], links: Iterable[RecordedLink], folders: Mapping[int, str]) -> set[str]:
+    """Return the folders that are recorded, those that may be wanted, and the years in them."""
+    homes = {person_id: {folder, temporary_folder(person_id)} for person_id, folder in folders.items()}
+    years: dict[int, set[str]] = {}
+    for person in wanted:
+        options = islice(folder_names(person.person_id, person.name), N_CANDIDATES)
+        homes.setdefault(person.person_id, set()).update(options)
+        years[person.person_id] = {link.subfolder for link in person.links if link.subfolder}
+    found: set[str] = set()
+    for link in links:
+        folder, home = link.path.rpartition("/")[0], home_of(link.path)
+        found.add(folder)
+        if folder != home:
+            found.add(home)
+            years.setdefault(link.person_id, set()).add(folder[len(home) + 1 :])
+    for person_id, mine in homes.items():
+        found |= mine
+        found |= {f"{home}/{year}" for home in mine for year in years.get(person_id, ())}
+    return found
 
 
 def _read_folders(top: str, folders: Iterable[str], known: Mapping[str, Entries]) -> dict[str, Entries]:
@@ -122,6 +142,10 @@ def read_entry(name: str, dir_fd: int | None = None) -> FolderEntry:
             return FolderEntry("symlink", target=os.readlink(name, dir_fd=dir_fd))
     except (FileNotFoundError, NotADirectoryError):
         return FolderEntry("other")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return read_entry(name, dir_fd)  # it was a link until now, and is something else
     if stat.S_ISREG(info.st_mode):
         return FolderEntry("file", inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
     return FolderEntry("dir" if stat.S_ISDIR(info.st_mode) else "other")

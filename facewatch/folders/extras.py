@@ -24,6 +24,7 @@ from facewatch.folders.model import (
     Entries,
     FolderEntry,
     RecordedLink,
+    home_of,
     name_key,
 )
 from facewatch.fs.atomic import write_part
@@ -132,7 +133,7 @@ class ExtrasRecord:
         """Put on record what somebody moved within extra folders, so that it is moved back."""
         moved = list(_moved_links(self.links(), folders))
         for one, home in list(self.folders().items()) if moved else ():
-            places = Counter(path.rpartition("/")[0] for link, path in moved if link.path.startswith(f"{home}/"))
+            places = Counter(home_of(path) for link, path in moved if link.path.startswith(f"{home}/"))
             place = next((place for place, _ in places.most_common(1)), None)
             if home not in folders and place is not None and _is_home(place) and place not in self._folders.values():
                 self.folder_moved(one, home, place)

@@ -34,6 +34,16 @@ class Shape:
     """Photos that somebody without a name needs to have a folder; None: nobody without a name has one."""
     together: tuple[tuple[str, ...], ...] = ()
     """Names of people whose photos together have a folder."""
+    by_year: bool = False
+    """Photos are in a folder per year in the person's folder, as far as it is known when they were taken."""
+    with_dates: bool = False
+    """The names of links begin with when the photo was taken."""
+
+    def place_of(self, taken: str) -> tuple[str, str]:
+        """Return the folder in the person's folder for a photo that was taken then (YYYY-MM-DDTHH:MM:SS, "": nobody
+        knows), and what the names of links to it begin with; "": none, nothing."""
+        year = taken[:4] if self.by_year else ""
+        return year, f"{taken[:10]} {taken[11:].replace(':', '.')} " if self.with_dates and taken else ""
 
 
 _MTIME_SLACK_NS = 2_000_000_000
@@ -47,6 +57,10 @@ class WantedLink:
     photo_id: int
     sources: tuple[str, ...]
     """Absolute paths of the files that hold the photo, preferred first; at least one."""
+    subfolder: str = ""
+    """In the person's folder, a year; "": it is there itself."""
+    prefix: str = ""
+    """What the link's name begins with: when the photo was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +186,22 @@ class MakeLink(_FolderAction):
 
 
 @dataclass(frozen=True, slots=True)
+class MoveLink(_FolderAction):
+    """Give a link of ours another name or place in the folder of its person; for those that are files."""
+
+    link_id: int
+    person_id: int
+    photo_id: int
+    old: str
+    path: str
+    source: str
+    stamp: str
+
+    def __str__(self) -> str:
+        return f"move {self.old} to {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveLink(_FolderAction):
     """Remove a link of ours and forget it. Done: it is gone, or somebody put something of their own there."""
 
@@ -183,7 +213,7 @@ class RemoveLink(_FolderAction):
         return f"remove {self.path}"
 
 
-Action = MoveFolder | MakeFolder | RemoveFolder | MakeLink | RemoveLink
+Action = MoveFolder | MakeFolder | RemoveFolder | MakeLink | MoveLink | RemoveLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,15 +357,51 @@ def fits_folder(person_id: int, name: str | None, folder: str) -> bool:
     return folder in islice(folder_names(person_id, name), N_CANDIDATES)
 
 
-def link_names(source: str) -> Iterator[str]:
-    """Yield the names that would do for a link to the file, best first, without end."""
+def home_of(path: str) -> str:
+    """Return the folder of the person, or group, in whose a link of this path is: years in it are no folders of
+    others."""
+    folder = path.rpartition("/")[0]
+    if folder[-4:].isdecimal():
+        home, _, year = folder.rpartition("/")
+        if len(year) == 4 and home and home not in PARENTS:
+            return home
+    return folder
+
+
+def link_names(source: str, prefix: str = "") -> Iterator[str]:
+    """Yield the names that would do for a link to the file, best first, without end; they begin with the prefix."""
     head, name = os.path.split(source)
-    base = safe_name(name)
+    base = safe_name(_begun_with(prefix, name) + name)
     yield base
     yield _with_suffix(base, f" ({_cut(safe_name(os.path.basename(head)), _SUFFIX_BYTES)})")
     for n in count():
         digest = hashlib.sha256(os.fsencode(source) + b"\0%d" % n).hexdigest()
         yield _with_suffix(base, f" ({digest[:8]})")
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d ")
+
+
+def _begun_with(prefix: str, name: str) -> str:
+    """Return what is to be put before a file's name; nothing where it begins so already."""
+    return "" if name.startswith(prefix.rstrip()) else prefix
+
+
+def made_with(name: str, source: str) -> str | None:
+    """Return the date that facewatch put before the file's name for this name of a link, "": none; None: somebody else
+    gave it."""
+    options = list(islice(link_names(source), N_CANDIDATES))
+    date = _DATE.match(name)
+    if name in options or date is None:
+        return "" if name in options else None
+    return date[0] if name[date.end() :] in options else None
+
+
+def is_outdated_name(name: str, source: str, prefix: str) -> bool:
+    """Whether facewatch gave a link this name and would not now, because of what it is to begin with."""
+    file = os.path.basename(source)
+    wanted = _begun_with(prefix, file) if prefix else ""
+    return name != wanted + file and made_with(name, source) not in (wanted, None)
 
 
 def temporary_folder(person_id: int) -> str:

@@ -7,7 +7,8 @@ import functools
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
 
 from facewatch.folders.disk import is_intact
 from facewatch.folders.model import (
@@ -21,13 +22,17 @@ from facewatch.folders.model import (
     MakeFolder,
     MakeLink,
     MoveFolder,
+    MoveLink,
     Plan,
     RecordedLink,
     RemoveFolder,
     RemoveLink,
     WantedFolder,
     folder_names,
+    home_of,
+    is_outdated_name,
     link_names,
+    made_with,
     name_key,
     temporary_folder,
 )
@@ -83,7 +88,7 @@ def _split_gone(
 
     def is_gone(link: RecordedLink) -> bool:
         folder = link.path.rpartition("/")[0]
-        return folder not in disk.folders and folder != names[link.person_id]
+        return folder not in disk.folders and home_of(link.path) != names[link.person_id]
 
     gone = {link.link_id for mine in links.values() for link in mine if is_gone(link)}
     there = {p: [link for link in mine if link.link_id not in gone] for p, mine in links.items()}
@@ -110,14 +115,14 @@ def _find_homes(
     reserved: Collection[str],
 ) -> dict[int, str]:
     """Return where each recorded folder is now: as recorded, or where a move took it that was not recorded."""
-    owned = {*reserved, *folders.values(), *(link.path.rpartition("/")[0] for mine in links.values() for link in mine)}
+    owned = {*reserved, *folders.values(), *(home_of(link.path) for mine in links.values() for link in mine)}
 
     def find(person_id: int, folder: str) -> str | None:
         for place in (temporary_folder(person_id), folder):
             if place in disk.folders:
                 return place
         options = islice(folder_names(person_id, people[person_id].name), N_CANDIDATES) if person_id in people else ()
-        ours = [(link.path.rpartition("/")[2], link.stamp) for link in links.get(person_id, ())]
+        ours = [(_below_home(link.path), link.stamp) for link in links.get(person_id, ())]
         for place in options:
             if place not in owned and any(is_intact(f"{place}/{name}", stamp, disk.folders) for name, stamp in ours):
                 return place
@@ -125,6 +130,10 @@ def _find_homes(
 
     found = {person_id: find(person_id, folder) for person_id, folder in sorted(folders.items())}
     return {person_id: home for person_id, home in found.items() if home is not None}
+
+
+def _below_home(path: str) -> str:
+    return path[len(home_of(path)) + 1 :]
 
 
 def _choose_folders(
@@ -137,7 +146,7 @@ def _choose_folders(
     """Return a folder per person: who has one that fits the name keeps it, the others choose in order of their ids."""
 
     def usual(person_id: int) -> str:
-        recorded = next((link.path.rpartition("/")[0] for link in links.get(person_id, ())), "")
+        recorded = next((home_of(link.path) for link in links.get(person_id, ())), "")
         return homes.get(person_id, recorded if recorded in disk.folders else "")
 
     options = {p: list(islice(folder_names(p, person.name), N_CANDIDATES)) for p, person in people.items()}
@@ -196,15 +205,26 @@ def _order_moves(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk)
 
 
 def _after_moves(disk: Disk, moved: Mapping[str, str]) -> Disk:
-    folders = {folder: entries for folder, entries in disk.folders.items() if folder not in moved}
-    folders.update((new, disk.folders[old]) for old, new in moved.items())
+    if not moved:
+        return disk
+    folders = {_path_after(folder, moved): entries for folder, entries in disk.folders.items()}
     for parent in folders.keys() & PARENTS:
         folders[parent] = {name: e for name, e in folders[parent].items() if f"{parent}/{name}" not in moved}
     return dataclasses.replace(disk, folders=folders)
 
 
+def _path_after(path: str, moved: Mapping[str, str]) -> str:
+    """Return where something is when folders, or those that it is in, have moved."""
+    folder = path
+    while folder and folder not in moved:
+        folder = folder.rpartition("/")[0]
+    return moved[folder] + path[len(folder) :] if folder else path
+
+
 def _clear(links: Iterable[RecordedLink], left: Iterable[str], disk: Disk) -> tuple[list[Action], Disk]:
-    """Return what takes these links and folders away, as far as they are ours, and the disk as it is then."""
+    """Return what takes these links and folders away, as far as they are ours, and the disk as it is then; years that
+    are empty then go, too."""
+    links = list(links)
     actions: list[Action] = []
     folders = {folder: dict(entries) for folder, entries in disk.folders.items()}
     for link in links:
@@ -213,6 +233,7 @@ def _clear(links: Iterable[RecordedLink], left: Iterable[str], disk: Disk) -> tu
         if is_ours:
             folder, _, name = link.path.rpartition("/")
             del folders[folder][name]
+    _drop_empty_years(folders, links)
     for folder in left:
         actions.append(RemoveFolder(folder, is_done=bool(folders[folder])))
         if not folders[folder]:
@@ -220,6 +241,15 @@ def _clear(links: Iterable[RecordedLink], left: Iterable[str], disk: Disk) -> tu
             del folders[folder]
             folders[parent].pop(name, None)
     return actions, dataclasses.replace(disk, folders=folders)
+
+
+def _drop_empty_years(folders: dict[str, dict[str, FolderEntry]], links: Iterable[RecordedLink]) -> None:
+    """Leave out the years in which nothing is left: they go with the last link."""
+    years = {(home_of(link.path), link.path.rpartition("/")[0]) for link in links if link.path.count("/") > 1}
+    for home, year in years:
+        if home != year and folders.get(year) == {}:
+            del folders[year]
+            folders[home].pop(year[len(home) + 1 :], None)
 
 
 def _plan_links(
@@ -239,9 +269,33 @@ def _plan_links(
         if draft.disk.folders.get(parent) == {} and not any(name.startswith(f"{parent}/") for name in names.values()):
             cleared.append(RemoveFolder(parent))
     for p, wanted in newcomers.items():
-        draft.name_links(p, names[p], wanted)
+        draft.name_links(p, wanted)
     entered = [draft.enter(p, name) for p, name in sorted(names.items()) if p not in settled]
     return [*cleared, *(action for action in entered if action is not None), *draft.actions]
+
+
+@dataclass(frozen=True, slots=True)
+class _Newcomer:
+    """A photo that needs a link of a new name."""
+
+    source: str
+    photo_id: int
+    place: str
+    """The folder that it goes to."""
+    prefix: str
+    given: str = ""
+    """The name that somebody gave to the link that it has; "": nobody did."""
+    old: RecordedLink | None = None
+    """What is moved there; None: the link is made."""
+
+    def names(self) -> Iterator[str]:
+        """Yield the names that would do, best first, without end."""
+        return chain(filter(None, [self.given]), link_names(self.source, self.prefix))
+
+
+def _given_name(link: RecordedLink) -> str:
+    name = link.path.rpartition("/")[2]
+    return name if made_with(name, link.source) is None else ""
 
 
 class _LinkPlan:
@@ -277,25 +331,37 @@ class _LinkPlan:
 
     def renew(
         self, person: WantedFolder, folder: str, recorded: list[RecordedLink]
-    ) -> tuple[list[tuple[str, int]], list[RecordedLink]]:
+    ) -> tuple[list[_Newcomer], list[RecordedLink]]:
         """Return the photos that need a new name, in order, and the recorded links that are of no use."""
         newcomers = []
         useless = {link.link_id: link for link in recorded}
-        known = {link.photo_id: link for link in reversed(recorded) if link.path.rpartition("/")[0] == folder}
-        for photo_id, sources in {link.photo_id: link.sources for link in person.links if link.sources}.items():
-            old = known.get(photo_id)
-            source = old.source if old is not None and old.source in sources else sources[0]
-            if old is not None and self._renew_link(old, folder, source):
+        known = {link.photo_id: link for link in reversed(recorded) if home_of(link.path) == folder}
+        for photo_id, wanted in {link.photo_id: link for link in person.links if link.sources}.items():
+            old, place = known.get(photo_id), f"{folder}/{wanted.subfolder}" if wanted.subfolder else folder
+            source = old.source if old is not None and old.source in wanted.sources else wanted.sources[0]
+            if old is not None and self._renew_link(old, place, source, wanted.prefix):
                 del useless[old.link_id]
+                continue
+            given = _given_name(old) if old is not None and old.source == source else ""
+            if old is not None and self._may_be_moved(old, source):
+                del useless[old.link_id]
+                newcomers.append(_Newcomer(source, photo_id, place, wanted.prefix, given, old))
             else:
-                newcomers.append((source, photo_id))
-        return sorted(newcomers), list(useless.values())
+                newcomers.append(_Newcomer(source, photo_id, place, wanted.prefix, given))
+        return sorted(newcomers, key=lambda one: (one.source, one.photo_id)), list(useless.values())
 
-    def _renew_link(self, old: RecordedLink, folder: str, source: str) -> bool:
+    def _may_be_moved(self, old: RecordedLink, source: str) -> bool:
+        """Whether a link is a file as it is wanted, but for its name: a copy of it would be a waste."""
+        is_file = self._kind != "symlink" and old.stamp.startswith(f"{self._kind}:")
+        return is_file and old.source == source and is_intact(old.path, old.stamp, self.disk.folders)
+
+    def _renew_link(self, old: RecordedLink, folder: str, source: str, prefix: str) -> bool:
         """Plan what a recorded link needs to be as wanted; False when it cannot keep its name."""
         if old.source != source and os.path.basename(old.source) != os.path.basename(source):
             return False
-        name = old.path.rpartition("/")[2]
+        place, _, name = old.path.rpartition("/")
+        if place != folder or is_outdated_name(name, old.source, prefix):
+            return False
         entry, stamp = self.disk.folders.get(folder, {}).get(name), self._stamp(source, folder)
         if entry is None or not entry.bears(old.stamp):
             if entry is not None and not entry.bears(stamp):
@@ -324,7 +390,14 @@ class _LinkPlan:
         stamp = replaces if done is None else done.stamp(self._kind)
         self.actions.append(MakeLink(person, photo, path, source, target, stamp, is_done=done is not None))
 
-    def name_links(self, person_id: int, folder: str, wanted: list[tuple[str, int]]) -> None:
+    def name_links(self, person_id: int, wanted: Iterable[_Newcomer]) -> None:
+        by_place: dict[str, list[_Newcomer]] = defaultdict(list)
+        for one in wanted:
+            by_place[one.place].append(one)
+        for place, mine in by_place.items():
+            self._name_in(person_id, place, mine)
+
+    def _name_in(self, person_id: int, folder: str, wanted: Iterable[_Newcomer]) -> None:
         entries = self.disk.folders.get(folder, {})
         standing = {name_key(name): name for name in entries}
         taken = set(map(name_key, self._kept[folder]))
@@ -333,27 +406,41 @@ class _LinkPlan:
             there = standing.get(name_key(name))
             return name_key(name) not in taken and (there is None or (there == name and entries[there].bears(stamp)))
 
-        for source, photo_id in wanted:
-            stamp = self._stamp(source, folder)
-            name = next(name for name in link_names(source) if is_free(name, stamp))
+        for one in wanted:
+            stamp = self._stamp(one.source, folder) if one.old is None else ""
+            name = next(name for name in one.names() if is_free(name, stamp))
             taken.add(name_key(name))
             self._kept[folder].add(name)
-            self._make(person_id, photo_id, f"{folder}/{name}", source, done=entries.get(name))
+            path = f"{folder}/{name}"
+            if one.old is None:
+                self._make(person_id, one.photo_id, path, one.source, done=entries.get(name))
+            else:
+                old = one.old
+                self.actions.append(
+                    MoveLink(old.link_id, person_id, one.photo_id, old.path, path, one.source, old.stamp)
+                )
 
     def enter(self, person_id: int, folder: str) -> MakeFolder | None:
-        """Make a folder that is not there; take over one that holds nothing but our links."""
+        """Make a folder that is not there; take over one that holds nothing but our links, and years of them."""
         entries = self.disk.folders.get(folder)
-        if entries is None or entries.keys() <= self._kept[folder]:
+        if entries is None or all(self._is_ours(folder, name) for name in entries):
             return MakeFolder(person_id, folder, is_done=entries is not None)
         return None
+
+    def _is_ours(self, folder: str, name: str) -> bool:
+        year = f"{folder}/{name}"
+        is_year = home_of(f"{year}/") == folder and year in self.disk.folders
+        return name in self._kept[folder] or (is_year and self.disk.folders[year].keys() <= self._kept[year])
 
 
 def _moved(links: Mapping[int, list[RecordedLink]], moved: Mapping[str, str]) -> dict[int, list[RecordedLink]]:
     """Return the records as they are when these folders have moved."""
+    moved = {old: new for old, new in moved.items() if old != new}
+    if not moved:
+        return dict(links)
 
     def place(link: RecordedLink) -> RecordedLink:
-        folder, _, name = link.path.rpartition("/")
-        to = moved.get(folder, folder)
-        return link if to == folder else dataclasses.replace(link, path=f"{to}/{name}")
+        path = _path_after(link.path, moved)
+        return link if path == link.path else dataclasses.replace(link, path=path)
 
     return {person_id: [place(link) for link in mine] for person_id, mine in links.items()}

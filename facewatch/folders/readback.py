@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from facewatch.folders.model import COPIES, LINK_KINDS, TOGETHER, Entries, FolderEntry, LinkKind, RecordedLink
+from facewatch.folders.model import COPIES, LINK_KINDS, TOGETHER, Entries, FolderEntry, LinkKind, RecordedLink, home_of
 
 MOST_SHARE = 0.1
 """What part of all links may have changed at once, so that it is still believed that a person did it ..."""
@@ -268,7 +268,7 @@ class _Reader:
 
     def _usual_folder(self, person_id: int) -> str:
         """Return where the links of somebody are whose folder is somebody else's, and on no record."""
-        return Counter(link.path.rpartition("/")[0] for link in self._by_person[person_id]).most_common(1)[0][0]
+        return Counter(home_of(link.path) for link in self._by_person[person_id]).most_common(1)[0][0]
 
     # --- folders ---
 
@@ -298,8 +298,8 @@ class _Reader:
         """Return in which folders how many links of a person stand under their own names."""
         votes: Counter[str] = Counter()
         for link in self._by_person.get(person_id, ()):
-            votes.update({path.rpartition("/")[0] for path in self._places_of(link) if _name(path) == _name(link.path)})
-        for folder in votes.keys() & {link.path.rpartition("/")[0] for link in self._view.extras}:
+            votes.update({home_of(path) for path in self._places_of(link) if _name(path) == _name(link.path)})
+        for folder in votes.keys() & {home_of(link.path) for link in self._view.extras}:
             del votes[folder]
         return votes
 
@@ -334,12 +334,12 @@ class _Reader:
 
     def _are_all_in(self, person_id: int, place: str) -> bool:
         mine = self._by_person.get(person_id, ())
-        return all(any(path.rpartition("/")[0] == place for path in self._places_of(link)) for link in mine)
+        return all(any(home_of(path) == place for path in self._places_of(link)) for link in mine)
 
     def _moved_to(self, person_id: int, place: str, owner: int) -> Iterator[LinkMoved]:
         """Yield the links of a person, all of which are in this folder, and take them as explained."""
         for link in self._by_person.get(person_id, ()):
-            path = next(path for path in self._places_of(link) if path.rpartition("/")[0] == place)
+            path = next(path for path in self._places_of(link) if home_of(path) == place)
             del self._left[path], self._missing[link.link_id]
             yield LinkMoved(link, path, self._stamp_at(path, link), owner)
 
@@ -471,7 +471,7 @@ class _Reader:
 
     def _receiver(self, path: str) -> Receiver | None:
         """Return whose something is that is here; None: nobody's, as the place has no meaning."""
-        holder, folder = self._holder(path), path.rpartition("/")[0]
+        holder, folder = self._holder(path), home_of(path)
         is_new = holder is None and "/" not in folder and not folder.startswith("_") and folder not in self._view.own
         return folder if is_new else holder
 

@@ -16,7 +16,6 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 
 from facewatch.catalog import Catalog
@@ -26,7 +25,7 @@ from facewatch.catalog.opening import check_place, clear_errors, utc_now
 from facewatch.catalog.restore import FoundLink, GivenUp
 from facewatch.errors import BusyError, CatalogError, FolderError
 from facewatch.folders.check import owner_of
-from facewatch.folders.model import PARENTS, UNNAMED, Applied, link_names
+from facewatch.folders.model import PARENTS, UNNAMED, Applied, home_of, made_with
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
@@ -213,9 +212,6 @@ NAMES = "names_of_folders"
 MOST_PHOTOS = 200
 """Photos of a folder that are remembered: enough to know whose it was."""
 
-_N_NAMES = 4
-"""How many of the names that a link may have are looked for."""
-
 _BYSTANDERS = frozenset({"Thumbs.db", "desktop.ini"})
 """What file managers leave in folders, besides hidden files."""
 
@@ -244,7 +240,7 @@ def take_over(catalog: Catalog, folder: PeopleFolder) -> TakenOver:
     with catalog.exclusive():
         standing = list(folders_in(top))
         links = list(find_links(top, standing, [Path("/")]))
-        whole = {link.path.rpartition("/")[0] for link in links}
+        whole = {link.folder for link in links}
         recorded = set(catalog.links.folders().values())
         strange = [name for name in standing if name not in recorded]
         named = [name for name in strange if not name.startswith(UNNAMED)]
@@ -268,10 +264,9 @@ def _name_of(folder: str, standing: Collection[str]) -> str:
 
 def _photos_in(top: str, folder: str) -> list[str]:
     """Return where links in a folder lead, some of them where there are very many."""
-    with os.scandir(f"{top}/{folder}") as entries:
-        links = sorted(entry.path for entry in entries if entry.is_symlink())
+    links = sorted(entry.path for entry in _entries_in(top, folder) if entry.is_symlink())
     some = links[:: max(1, len(links) // MOST_PHOTOS)]
-    return [os.path.normpath(f"{top}/{folder}/{os.readlink(link)}") for link in some]
+    return [os.path.normpath(f"{os.path.dirname(link)}/{os.readlink(link)}") for link in some]
 
 
 def _holds_any(folder: str) -> bool:
@@ -303,11 +298,21 @@ class FolderNames:
 def find_links(top: str, standing: Sequence[str], roots: Sequence[Path]) -> Iterator[FoundLink]:
     """Yield the links of folders that hold nothing but links as facewatch makes them, to photos of these libraries."""
     for folder in standing:
-        with contextlib.suppress(OSError), os.scandir(f"{top}/{folder}") as entries:
-            found = [_link_of(top, folder, e, roots) for e in entries if not _is_bystander(e.name)]
+        with contextlib.suppress(OSError):
+            found = [_link_of(top, folder, entry, roots) for entry in _entries_in(top, folder)]
             whole = [link for link in found if link is not None]
             if len(whole) == len(found):
                 yield from whole
+
+
+def _entries_in(top: str, folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in somebody's folder, and in years in it."""
+    with os.scandir(f"{top}/{folder}") as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and home_of(f"{folder}/{entry.name}/") == folder:
+                yield from _entries_in(top, f"{folder}/{entry.name}")
+            elif not _is_bystander(entry.name):
+                yield entry
 
 
 def _is_bystander(name: str) -> bool:
@@ -326,13 +331,13 @@ def _link_of(top: str, folder: str, entry: os.DirEntry[str], roots: Sequence[Pat
     """Return the entry if it is, to the letter, a link that facewatch would make there."""
     if not entry.is_symlink():
         return None
-    target = os.readlink(entry.path)
-    source = os.path.normpath(f"{top}/{folder}/{target}")
+    target, path = os.readlink(entry.path), entry.path.removeprefix(f"{top}/")
+    source = os.path.normpath(f"{os.path.dirname(entry.path)}/{target}")
     if not any(Path(source).is_relative_to(root) for root in roots):
         return None
     head, name = os.path.split(source)
-    as_made = "../" * (folder.count("/") + 1) + f"{os.path.relpath(head, top)}/{name}"
-    if target != as_made or entry.name not in islice(link_names(source), _N_NAMES):
+    as_made = "../" * path.count("/") + f"{os.path.relpath(head, top)}/{name}"
+    if target != as_made or made_with(entry.name, source) is None:
         return None
     changed_ns = entry.stat(follow_symlinks=False).st_mtime_ns
-    return FoundLink(f"{folder}/{entry.name}", Path(source), target, changed_ns)
+    return FoundLink(path, folder, Path(source), target, changed_ns)

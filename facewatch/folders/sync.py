@@ -26,6 +26,7 @@ from facewatch.folders.model import (
     FolderEntry,
     LinkKind,
     MakeLink,
+    MoveLink,
     Plan,
     RecordedLink,
     RemoveLink,
@@ -33,6 +34,7 @@ from facewatch.folders.model import (
     WantedFolder,
     WantedLink,
     fits_folder,
+    home_of,
 )
 from facewatch.folders.plan import plan
 from facewatch.folders.readback import FolderView, ReadBack, own_paths, read_back
@@ -252,7 +254,12 @@ class PeopleFolder:
         entry, link = read_entry(str(self.root / path)), self._catalog.links.at(path) or self._extras.at(path)
         if link is not None:
             return entry.bears(link.stamp)
-        return entry.kind == ("dir" if path in self._made(None)[0].values() else "other")
+        is_ours = path in self._made(None)[0].values() or self._is_year(path)
+        return entry.kind == ("dir" if is_ours else "other")
+
+    def _is_year(self, path: str) -> bool:
+        """Whether it is a year in somebody's folder, with links of ours."""
+        return home_of(f"{path}/") != path and self._catalog.links.is_any_below(path)
 
     def _read_back(self, only: Collection[int] | None) -> tuple[Concluded, _Known | None]:
         """Conclude what somebody did in the folder; where that is to be synced for few, if something of theirs is not
@@ -328,7 +335,7 @@ class PeopleFolder:
         removed = {action.link_id for action in removals if action.stamp.startswith("hardlink:")}
         links = self._recorded_links(only) if removed else []
         sources = {link.source for link in links if link.link_id in removed}
-        made = [action for action in plan.actions if isinstance(action, MakeLink)]
+        made = [action for action in plan.actions if isinstance(action, MakeLink | MoveLink)]
         sources |= {a.source for a in made if self._kind == "hardlink" or (a.stamp or "").startswith("hardlink:")}
         return fingerprints_of(map(Path, sources))
 
@@ -424,9 +431,12 @@ class PeopleFolder:
             if only is None or group.id in only:
                 rows += [(group.id, group.name, photo_id) for photo_id in self._catalog.links.together(group.people)]
         sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
+        has_dates = self._shape.by_year or self._shape.with_dates
+        taken = self._catalog.photos.taken(sources) if has_dates else {}
+        links = {p: WantedLink(p, paths, *self._shape.place_of(taken.get(p, ""))) for p, paths in sources.items()}
         wanted: dict[int, tuple[str | None, list[WantedLink]]] = {}
         for person_id, name, photo_id in rows:
-            wanted.setdefault(person_id, (name, []))[1].append(WantedLink(photo_id, sources[photo_id]))
+            wanted.setdefault(person_id, (name, []))[1].append(links[photo_id])
         return [WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
 
     def _recorded_links(self, only: Collection[int] | None) -> list[RecordedLink]:

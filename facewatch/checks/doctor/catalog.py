@@ -430,6 +430,7 @@ _REPORTED: dict[tuple[str, bool], tuple[str, str]] = {
     ("MakeLink", True): ("link is there, but not on record", "links are there, but not on record"),
     ("RemoveLink", False): ("link is too much", "links are too much"),
     ("RemoveLink", True): ("link is on record, but not there", "links are on record, but not there"),
+    ("MoveLink", False): ("link has another name or place", "links have another name or place"),
     ("MoveFolder", False): ("folder has an old name", "folders have an old name"),
     ("MakeFolder", False): ("folder is missing", "folders are missing"),
     ("RemoveFolder", False): ("folder is too much", "folders are too much"),

@@ -157,7 +157,8 @@ class Edited:
 
     def _put_into(self, number: int, into: int) -> None:
         folder, other = self.folder(number), self.folder(into)
-        if folder and other and folder != other:
+        # What is left there of a folder that had somebody's own file in it: a file manager would ask.
+        if folder and other and folder != other and not (other / folder.name).exists():
             self.meant.join(self.person(folder), self.person(other))
             folder.rename(other / folder.name)
 

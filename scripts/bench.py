@@ -45,6 +45,7 @@ from bench_angles import measure_angles
 from bench_catalog import measure_assign, measure_rename, measure_rescan
 from bench_decisions import measure_decisions
 from bench_engines import measure_advanced, measure_stages
+from bench_folders import measure_folders
 from bench_grouping import measure_grouping
 from bench_kit import ROOT, SEED, Bench, Finding, Size, as_markdown, pack_beside
 from bench_memory import measure_memory
@@ -57,6 +58,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "rename": measure_rename,
     "rescan": measure_rescan,
     "decisions": measure_decisions,
+    "folders": measure_folders,
     "search": measure_search,
     "grouping": measure_grouping,
     "page": measure_page,

@@ -308,19 +308,19 @@ class _LinkPlan:
         self._way = functools.cache(self._find_way)
         self._kept: dict[str, set[str]] = defaultdict(set)
 
-    def _find_way(self, folder: str) -> str:
-        """Return the way from the people folder to a folder of the library."""
+    def _find_way(self, folder: str, depth: int) -> str:
+        """Return the way from so deep below the people folder to a folder of the library, to be followed by a name."""
         try:
-            return os.path.relpath(folder, self.disk.root)
+            way = os.path.join(os.path.relpath(folder, self.disk.root), "")
         except ValueError:  # another drive on Windows: there is no way
-            return folder
+            return os.path.join(folder, "")
+        return way if os.path.isabs(way) else f"..{os.sep}" * depth + way
 
     def _target(self, source: str, folder: str) -> str:
         if self._kind != "symlink":
             return source
         head, name = os.path.split(source)
-        way = os.path.join(self._way(head), name)
-        return way if os.path.isabs(way) else f"..{os.sep}" * (folder.count("/") + 1) + way
+        return self._way(head, folder.count("/") + 1) + name
 
     def _stamp(self, source: str, folder: str) -> str:
         """Return the stamp that the wanted link has if it is made already, or "" when the source is not there."""

@@ -138,6 +138,12 @@ def test_who_is_not_known_is_said_in_a_sentence(client: TestClient) -> None:
     assert "no such person" in answer.json()["error"]
 
 
+def test_a_body_that_is_no_json_is_refused_in_a_sentence(client: TestClient) -> None:
+    answer = client.post("/api/v1/people/1/name", content=b"name=Zoe")
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("Input should be")
+
+
 @pytest.mark.parametrize("name", ["\u200b", "a" * 121, "p12", "../Anna"])
 def test_a_name_that_nobody_can_have_is_a_fault_of_the_name(client: TestClient, name: str) -> None:
     answer = client.post("/api/v1/people/3/name", json={"name": name})

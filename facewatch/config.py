@@ -339,6 +339,13 @@ SETTINGS = (
         _groups_of_names,
     ),
     Setting(
+        "folders.review",
+        0,
+        'Photos under "_review" for each person with a name, on which they may be: move one to their folder to say '
+        "yes, delete it to say no. 0: none.",
+        _number(0, 1000, whole=True),
+    ),
+    Setting(
         "folders.edit",
         "follow",
         "What you rename, move or delete in the people folder: follow decides so, ask waits for `facewatch folders "

@@ -175,6 +175,7 @@ def people_shape_of(config: Config) -> Shape:
     return Shape(
         kind=config["folders.link"],
         unnamed_photos=config["folders.unnamed_photos"] if config["folders.unnamed"] else None,
+        n_suggested=config["folders.review"],
         by_year=config["folders.layout"] == "person/year",
         with_dates=config["folders.names"] == "date",
         together=tuple(map(names_together, config["folders.together"])),

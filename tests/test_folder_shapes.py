@@ -15,6 +15,8 @@ from facewatch.app import App
 from facewatch.errors import ConfigError
 from facewatch.folders.readback import Doubt
 from facewatch.people.corrections import Decisions
+from facewatch.people.from_folder import Meaning
+from facewatch.types import Match
 
 THREE = {"folders.unnamed_photos": 3}
 
@@ -419,3 +421,120 @@ def test_a_folder_that_is_put_into_another_with_its_years_is_that_person(dated: 
         assert decided(app) == ["merge"]
     assert set(shown(dated)) >= {"Ben/2023/a.png", "Ben/2024/b.png", "Ben/2024/c.png", "Ben/d.png"}
     assert not (dated.people / "Anna").exists()
+
+
+# Suggestions ---------------------------------------------------------------------------------------------------------
+
+REVIEW = {"folders.review": 5}
+
+
+@pytest.fixture
+def asked(place: Library) -> Library:
+    """It is suggested that Anna is on g, where nobody is known, and on h, beside another whom nobody knows."""
+    place.draw("h.png", (6, 0), (7, 0))
+    place.scan()
+    with place.app(REVIEW) as app:
+        suggest(app, "g.png", 0, "Anna", 0.5)
+        suggest(app, "h.png", 1, "Anna", 0.4)
+        suggest(app, "h.png", 0, "Ben", 0.6)
+        app.folder.sync()
+        assert app.folder.plan().is_empty
+        assert app.folder.outdated() == set()
+    assert reviewed(place) == {"Anna/g.png", "Anna/h.png", "Ben/h.png"}
+    return place
+
+
+def suggest(app: App, photo: str, face: int, who: str, distance: float) -> None:
+    face_id = app.lookup.photo(Path(photo))["faces"][face]["face_id"]
+    match = Match(app.lookup.person(who).id, distance, distance, None, None, "too far", is_accepted=False)
+    with app.catalog.write():
+        app.catalog.assignments.suggest(face_id, match, app.catalog.now())
+
+
+def reviewed(library: Library) -> set[str]:
+    return {path.removeprefix("_review/") for path in standing(library) if path.startswith("_review/")}
+
+
+def test_the_likeliest_suggestions_have_links_where_somebody_asks_for_them(asked: Library) -> None:
+    assert {path for path in synced(asked, {"folders.review": 1}) if path.startswith("_review")} == {
+        *("_review/Anna/h.png", "_review/Ben/h.png"),
+    }
+    with asked.app({"folders.review": 1}) as app:
+        decide(app, lambda d: d.hide("Ben"))
+    assert reviewed(asked) == {"Anna/h.png"}
+    assert not [path for path in synced(asked, {}) if path.startswith("_review")]
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hardlink", "copy"])
+def test_a_suggestion_is_answered_by_moving_it_or_by_deleting_it(asked: Library, kind: str) -> None:
+    settings = REVIEW | {"folders.link": kind}
+    synced(asked, settings)
+    (asked.people / "_review/Anna/h.png").rename(asked.people / "Anna/h.png")
+    (asked.people / "_review/Anna/g.png").unlink()
+    with asked.app(settings) as app:
+        preview = app.folder_reader.preview()
+        assert {one.meaning for one in preview.reading.conclusions} == {Meaning.ASSIGNED, Meaning.REJECTED}
+        app.folder.sync()
+        assert sorted(decided(app)) == ["assign", "reject"]
+        assert whose(app, "h.png") == [None, "Anna"], "the one that was suggested, and nobody else"
+        assert whose(app, "g.png") == [None]
+        assert app.catalog.rejections.of_person(app.lookup.person("Anna").id)
+        assert app.folder.plan().is_empty
+        app.folder.sync()
+        assert sorted(decided(app)) == ["assign", "reject"]
+        assert {path for path in standing(asked) if path.startswith("Anna/")} == {f"Anna/{name}.png" for name in "abh"}
+        app.corrections.undo(2)
+        assert whose(app, "h.png") == [None, None]
+        assert not app.catalog.rejections.of_person(app.lookup.person("Anna").id)
+
+
+def test_a_suggestion_that_is_moved_to_another_person_is_that_person(asked: Library) -> None:
+    (asked.people / "_review/Anna/h.png").rename(asked.people / "Ben/h.png")
+    with asked.app(REVIEW) as app:
+        app.folder.sync()
+        assert whose(app, "h.png") == [None, "Ben"]
+    assert reviewed(asked) == {"Anna/g.png"}
+
+
+def test_deleting_the_folder_of_suggestions_or_moving_them_in_it_says_nothing(asked: Library) -> None:
+    before, folder = standing(asked), asked.people / "_review/Anna"
+
+    def delete_folder() -> None:
+        shutil.rmtree(folder)
+
+    def delete_all() -> None:
+        shutil.rmtree(folder.parent)
+
+    def move_to_those_of_another() -> None:
+        (folder / "g.png").rename(folder.parent / "Ben/g.png")
+
+    def hide_as_programs_do_that_move() -> None:
+        (folder / "g.png").rename(folder / ".g.png.tmp")
+
+    def put_a_link_of_anna_there() -> None:
+        (asked.people / "Anna/b.png").rename(folder / "b.png")
+
+    for act in (delete_folder, delete_all, move_to_those_of_another, put_a_link_of_anna_there,
+                hide_as_programs_do_that_move):  # fmt: skip
+        act()
+        assert standing(asked) != before
+        put_right(asked, REVIEW, before)
+
+
+def test_answers_wait_where_the_settings_say_to_ask(asked: Library) -> None:
+    (asked.people / "_review/Anna/g.png").unlink()
+    with asked.app(REVIEW | {"folders.edit": "ask"}) as app:
+        app.folder.sync()
+        assert decided(app) == []
+        assert reviewed(asked) == {"Anna/h.png", "Ben/h.png"}, "it is not made again meanwhile"
+        app.folder_reader.accept()
+        assert decided(app) == ["reject"]
+
+
+def test_more_answers_at_once_than_are_believed_say_nothing(asked: Library) -> None:
+    for link in (asked.people / "_review/Anna").iterdir():
+        link.unlink()
+    with asked.app(REVIEW | {"folders.most_changes": 1}) as app:
+        app.folder.sync()
+        assert decided(app) == []
+        assert app.folder_reader.readings[-1].doubt is Doubt.TOO_MANY

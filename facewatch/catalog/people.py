@@ -222,6 +222,19 @@ class Links(TableAccess):
         )
         return [photo_id for (photo_id,) in rows]
 
+    def suggested(self, most: int) -> list[tuple[int, str, int]]:
+        """Return (person id, name, photo id) of photos on which people with names may be who are not known to be on
+        them, the likeliest `most` of each person."""
+        return self._db.execute(
+            "SELECT id, name, photo_id FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY distance, photo_id)"
+            f" AS place FROM ({_SUGGESTED})) WHERE place <= ? ORDER BY 1, 3",
+            [most],
+        ).fetchall()
+
+    def suggested_face(self, person_id: int, photo_id: int) -> int | None:
+        """Return the face of a photo that may be this person's, the likeliest; None: none any more."""
+        return self._first(f"SELECT face_id FROM ({_SUGGESTED}) WHERE id = ? AND photo_id = ?", [person_id, photo_id])
+
     def all(self, only: Collection[int] | None = None) -> list[LinkRow]:
         """Return what was made, for everybody or `only` for these people."""
         rows = self._db.execute(f"{_SELECT_LINK} WHERE {_among('person_id', only)} ORDER BY id")
@@ -306,6 +319,22 @@ def _wanted(unnamed_photos: int | None, only: Collection[int] | None = None) -> 
         f"SELECT id, name, photo_id FROM (SELECT *, COUNT(*) OVER (PARTITION BY id) AS n_photos FROM ({wanted}))"
         f" WHERE name IS NOT NULL OR n_photos >= {int(unnamed_photos)}"
     )
+
+
+_SUGGESTED = (
+    "SELECT p.id, p.name, f.photo_id, s.face_id, MIN(s.distance) AS distance FROM suggestions s"
+    " JOIN faces f ON f.id = s.face_id JOIN people p ON p.id = s.person_id"
+    f" WHERE {LIVING_P} AND NOT p.is_hidden AND p.name IS NOT NULL"
+    " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
+    " AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.face_id = f.id)"
+    " AND NOT EXISTS (SELECT 1 FROM marks m WHERE m.face_id = f.id)"
+    " AND NOT EXISTS (SELECT 1 FROM rejections r WHERE r.face_id = f.id AND r.person_id = p.id)"
+    " AND NOT EXISTS (SELECT 1 FROM assignments a JOIN faces other ON other.id = a.face_id"
+    " WHERE other.photo_id = f.photo_id AND a.person_id = p.id)"
+    " AND NOT EXISTS (SELECT 1 FROM presences r WHERE r.photo_id = f.photo_id AND r.person_id = p.id)"
+    " GROUP BY p.id, f.photo_id"
+)
+"""The query for photos on which people with names may be, each with the face that is most like theirs."""
 
 
 def _among(column: str, ids: Collection[int] | None) -> str:

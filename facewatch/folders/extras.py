@@ -1,8 +1,10 @@
-"""Extra folders in the people folder, which are nobody's own: of photos on which some people are together.
+"""Extra folders in the people folder, which are nobody's own: of photos on which some people are together, and of
+those on which it is suggested that somebody is.
 
 They are planned and made as those of people are, with a negative id in the place of the person's. What was made is on
 record in a file of the people folder, so that it goes where they go; when that file is deleted, only what is still
-wanted is known again. Nothing that somebody does in these folders means anything.
+wanted is known again. What somebody does in these folders means nothing; but a suggestion that is
+moved to somebody, or deleted in its folder, is answered by that.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from facewatch.folders.model import (
+    EXTRAS,
     EXTRAS_RECORD,
     PART,
     TOGETHER,
@@ -26,6 +29,7 @@ from facewatch.folders.model import (
     RecordedLink,
     home_of,
     name_key,
+    review_id,
 )
 from facewatch.fs.atomic import write_part
 from facewatch.fs.beneath import open_file, open_folder_beneath
@@ -48,6 +52,27 @@ class Group:
     @property
     def name(self) -> str:
         return " & ".join(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """Photos on which it is suggested that a person is."""
+
+    person_id: int
+    name: str
+    photos: tuple[int, ...]
+
+    @property
+    def id(self) -> int:
+        return review_id(self.person_id)
+
+    @property
+    def people(self) -> tuple[int, ...]:
+        return (self.person_id,)
+
+
+Extra = Group | Suggested
+"""Whose an extra folder is."""
 
 
 def groups_of(together: Iterable[Sequence[str]], names: Mapping[int, str]) -> tuple[list[Group], list[str]]:
@@ -221,7 +246,7 @@ def _is_home(path: str) -> bool:
 def _is_extra(path: str) -> bool:
     """Whether a path lies where extra folders are: nothing else is ever on record, whatever the file says."""
     parts = path.split("/")
-    return len(parts) > 1 and parts[0] == TOGETHER and not {"", ".", ".."} & set(parts)
+    return len(parts) > 1 and parts[0] in EXTRAS and not {"", ".", ".."} & set(parts)
 
 
 def _moved_links(links: Iterable[RecordedLink], folders: Mapping[str, Entries]) -> Iterator[tuple[RecordedLink, str]]:
@@ -230,9 +255,10 @@ def _moved_links(links: Iterable[RecordedLink], folders: Mapping[str, Entries]) 
     missing = {link.stamp: link for link in links if not _stands(link, folders)}
     recorded = {link.path for link in links}
     for folder, entries in sorted(folders.items()) if missing else ():
-        for name, entry in sorted(entries.items()) if folder.partition("/")[0] == TOGETHER else ():
+        for name, entry in sorted(entries.items()) if folder.partition("/")[0] in EXTRAS else ():
             path = f"{folder}/{name}"
-            if path not in recorded and (stamp := next(filter(entry.bears, missing), None)) is not None:
+            is_news = path not in recorded and not name.startswith(".")
+            if is_news and (stamp := next(filter(entry.bears, missing), None)) is not None:
                 yield missing.pop(stamp), path
 
 

@@ -34,6 +34,8 @@ class Shape:
     """Photos that somebody without a name needs to have a folder; None: nobody without a name has one."""
     together: tuple[tuple[str, ...], ...] = ()
     """Names of people whose photos together have a folder."""
+    n_suggested: int = 0
+    """Photos for each person with a name of which it is asked whether they are on them."""
     by_year: bool = False
     """Photos are in a folder per year in the person's folder, as far as it is known when they were taken."""
     with_dates: bool = False
@@ -273,7 +275,10 @@ class Ledger(Protocol):
 
 UNNAMED = "_unnamed"
 TOGETHER = "_together"
-PARENTS = (UNNAMED, TOGETHER)
+REVIEW = "_review"
+EXTRAS = (TOGETHER, REVIEW)
+"""Folders of ours that hold folders which are nobody's own."""
+PARENTS = (UNNAMED, *EXTRAS)
 """Folders of ours that hold folders, and are there while these are."""
 MARKER = ".facewatch"
 """The file that says whose people folder this is."""
@@ -339,12 +344,26 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", name.casefold())
 
 
+_REVIEWS = -(1 << 52)
+"""Ids above this stand for groups of people, those below for the suggestions for one person each."""
+
+
+def review_id(person_id: int) -> int:
+    """Return what stands for the folder of suggestions for a person in the place of a person's id."""
+    return _REVIEWS - person_id
+
+
+def reviewed(extra_id: int) -> int | None:
+    """Return for whom the suggestions in an extra folder are; None: it holds none."""
+    return _REVIEWS - extra_id if extra_id < _REVIEWS else None
+
+
 def folder_names(person_id: int, name: str | None) -> Iterator[str]:
     """Yield the folders that would do for a person (None: not named yet), or a group of people of a negative id, best
     first, without end."""
     base = f"{UNNAMED}/{label_of(person_id)}" if name is None else safe_name(name)
     if person_id < 0:
-        base = f"{TOGETHER}/{base}"
+        base = f"{TOGETHER if reviewed(person_id) is None else REVIEW}/{base}"
     short = _cut(base, _MAX_BYTES - 12 - len(str(person_id)))
     yield base
     yield f"{short} ({person_id})"

@@ -14,6 +14,8 @@ from facewatch.folders.disk import is_intact
 from facewatch.folders.model import (
     N_CANDIDATES,
     PARENTS,
+    REVIEW,
+    TOGETHER,
     UNNAMED,
     Action,
     Disk,
@@ -103,7 +105,7 @@ def _drop_without(parent: str, people: dict[int, WantedFolder], disk: Disk) -> I
     for person_id in lost:
         del people[person_id]
     if lost:
-        whose = f"{len(lost)} unnamed people" if parent == UNNAMED else "groups of people"
+        whose = {UNNAMED: f"{len(lost)} unnamed people", TOGETHER: "groups of people", REVIEW: "suggestions"}[parent]
         yield f"{parent}: not a folder, so {whose} have none: move it away"
 
 

@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from facewatch.folders.model import COPIES, LINK_KINDS, TOGETHER, Entries, FolderEntry, LinkKind, RecordedLink, home_of
+from facewatch.folders.model import (
+    COPIES,
+    EXTRAS,
+    LINK_KINDS,
+    Entries,
+    FolderEntry,
+    LinkKind,
+    RecordedLink,
+    home_of,
+    reviewed,
+)
 
 MOST_SHARE = 0.1
 """What part of all links may have changed at once, so that it is still believed that a person did it ..."""
@@ -116,6 +126,16 @@ class PhotoDropped:
     stamp: str
     """"" for a file, which is the user's own."""
     to: Receiver
+    suggested_for: int | None = None
+    """Of which person it was suggested that they are on the photo; None: of nobody, as far as this link goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionGone:
+    """A link to a photo on which a person may be is nowhere, and the folder of suggestions for them is there."""
+
+    link: RecordedLink
+    person_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +185,14 @@ Observation = (
     | LinkGone
     | LinkMoved
     | PhotoDropped
+    | SuggestionGone
     | LinkKept
     | LinkLost
     | LinkReplaced
     | LinkOnTheWay
     | Unknown
 )
-_CHANGES = (FolderRenamed, FolderPutInto, FolderGone, LinkGone, LinkMoved, PhotoDropped)
+_CHANGES = (FolderRenamed, FolderPutInto, FolderGone, LinkGone, LinkMoved, PhotoDropped, SuggestionGone)
 """Those from which something is concluded."""
 
 
@@ -246,7 +267,12 @@ class _Reader:
             self._by_person[link.person_id].append(link)
         intact = {link.path for link in self._links if _bears(view.entry(link.path), link)}
         self._missing = {link.link_id: link for link in self._links if link.path not in intact}
-        intact |= {link.path for link in view.extras if _bears(view.entry(link.path), link)}
+        extras = {link.path: link for link in view.extras if _bears(view.entry(link.path), link)}
+        intact |= extras.keys()
+        self._suggestions = {
+            link.stamp: link for link in view.extras if link.path not in extras and reviewed(link.person_id) is not None
+        }
+        """Links to suggestions that do not stand where they were made, by stamp."""
         self.unknown = sorted(
             f"{folder}/{name}"
             for folder, entries in view.folders.items()
@@ -402,22 +428,27 @@ class _Reader:
             to = self._receiver(path)
             assert to is not None
             yield LinkMoved(link, path, self._stamp_at(path, link), to)
-        for link, path in self._pairs(lambda link, path: path.startswith(f"{TOGETHER}/")):
+        for link, path in self._pairs(lambda link, path: path.partition("/")[0] in EXTRAS):
             yield LinkKept(link, path, self._stamp_at(path, link))
 
     def _find_on_the_way(self) -> Iterator[Observation]:
-        if not self._missing:
-            return
+        for link in self._still_missing():
+            if self._is_hidden(link):
+                del self._missing[link.link_id]
+                yield LinkOnTheWay(link)
+
+    def _is_hidden(self, link: RecordedLink) -> bool:
+        return any(entry.bears(link.stamp) for entry in self._hidden.get(_key_of_stamp(link.stamp), ()))
+
+    @cached_property
+    def _hidden(self) -> Mapping[tuple[str, str], Sequence[FolderEntry]]:
         hidden: dict[tuple[str, str], list[FolderEntry]] = defaultdict(list)
         for entries in self._view.folders.values():
             for name, entry in entries.items():
                 if name.startswith(".") and entry.kind in ("symlink", "file"):
                     for key in _keys_of_entry(entry):
                         hidden[key].append(entry)
-        for link in self._still_missing():
-            if any(entry.bears(link.stamp) for entry in hidden.get(_key_of_stamp(link.stamp), ())):
-                del self._missing[link.link_id]
-                yield LinkOnTheWay(link)
+        return hidden
 
     def _pairs(self, fits: _Fits) -> list[tuple[RecordedLink, str]]:
         """Return the missing links that are found elsewhere, each with its place, and take both as explained.
@@ -491,7 +522,21 @@ class _Reader:
             elif not self._is_known_there(path, photos[0]):
                 entry = self._entry(path)
                 stamp = entry.stamp("symlink") if entry.kind == "symlink" else ""
-                yield PhotoDropped(path, photos[0], stamp, to)
+                yield PhotoDropped(path, photos[0], stamp, to, self._suggested_for(entry))
+        yield from self._find_suggestions_gone()
+
+    def _suggested_for(self, entry: FolderEntry) -> int | None:
+        """Return for whom the suggestion is that this link was made for."""
+        link = next((link for stamp, link in self._suggestions.items() if entry.bears(stamp)), None)
+        return reviewed(link.person_id) if link is not None else None
+
+    def _find_suggestions_gone(self) -> Iterator[SuggestionGone]:
+        elsewhere = {stamp for stamp in self._suggestions for path in self.unknown if self._entry(path).bears(stamp)}
+        for stamp, link in sorted(self._suggestions.items(), key=lambda item: item[1].path):
+            person_id = reviewed(link.person_id)
+            is_there = home_of(link.path) in self._view.folders
+            if person_id is not None and is_there and stamp not in elsewhere and not self._is_hidden(link):
+                yield SuggestionGone(link, person_id)
 
     # --- whether to believe it ---
 

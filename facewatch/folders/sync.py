@@ -16,7 +16,7 @@ from facewatch.folders.apply import apply, refusal, resume
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import is_intact, place_in, read_disk, read_entry
-from facewatch.folders.extras import ExtrasRecord, Group, groups_of
+from facewatch.folders.extras import Extra, ExtrasRecord, Suggested, groups_of
 from facewatch.folders.ledger import INTENTS, CatalogLedger
 from facewatch.folders.model import (
     MARKER,
@@ -138,10 +138,17 @@ class PeopleFolder:
         made = plan(wanted, links, own, disk, self._kind, reserved=list(others.values()))
         return replace(made, faults=(*made.faults, *faults)) if only is None else made
 
-    def _groups(self) -> tuple[list[Group], list[str]]:
-        """Return the people whose photos together have a folder, and what is wrong with the settings for that."""
-        together = self._shape.together
-        return groups_of(together, self._catalog.people.names()) if together else ([], [])
+    def _groups(self) -> tuple[list[Extra], list[str]]:
+        """Return whose extra folders there are to be, and what is wrong with the settings for that."""
+        together, n_suggested = self._shape.together, self._shape.n_suggested
+        groups, faults = groups_of(together, self._catalog.people.names()) if together else ([], [])
+        suggested: dict[tuple[int, str], list[int]] = defaultdict(list)
+        for person_id, name, photo_id in self._catalog.links.suggested(n_suggested) if n_suggested else ():
+            suggested[person_id, name].append(photo_id)
+        return [*groups, *(Suggested(*who, tuple(photos)) for who, photos in suggested.items())], faults
+
+    def _photos_of(self, extra: Extra) -> Sequence[int]:
+        return extra.photos if isinstance(extra, Suggested) else self._catalog.links.together(extra.people)
 
     def _with_groups(self, only: Collection[int] | None) -> Collection[int] | None:
         """Return these people and the groups that they are in, and those that are no more."""
@@ -180,7 +187,7 @@ class PeopleFolder:
             recorded[link.person_id][link.photo_id] = link.source
         outdated = made.keys() | recorded.keys()
         for group in self._groups()[0]:
-            sources = self._catalog.files.sources(self._catalog.links.together(group.people))
+            sources = self._catalog.files.sources(self._photos_of(group))
             links, folder = recorded[group.id], made.get(group.id)
             is_good = links.keys() == sources.keys() and all(links[p] in sources[p] for p in links)
             if is_good and (folder is None or fits_folder(group.id, group.name, folder)):
@@ -217,6 +224,7 @@ class PeopleFolder:
             only = self._with_groups(only)
             concluded, known = self._read_back(only) if not (is_repair or is_cut_off) else (_NOTHING_CONCLUDED, None)
             only = self._with_groups(self._concerned(only, concluded))
+            only = only if only is None else set(only) - (concluded.held or set())
             plan = self._plan(only, known) if known is not None else self.plan(only)
             linked = self._hard_linked(plan, only)
             if plan.actions:
@@ -425,11 +433,11 @@ class PeopleFolder:
             return None
         return Linked(row.person_id, row.photo_id)
 
-    def _wanted_folders(self, only: Collection[int] | None, groups: Iterable[Group]) -> list[WantedFolder]:
+    def _wanted_folders(self, only: Collection[int] | None, groups: Iterable[Extra]) -> list[WantedFolder]:
         rows = self._catalog.links.wanted(unnamed_photos=self._shape.unnamed_photos, only=only)
         for group in groups:
             if only is None or group.id in only:
-                rows += [(group.id, group.name, photo_id) for photo_id in self._catalog.links.together(group.people)]
+                rows += [(group.id, group.name, photo_id) for photo_id in self._photos_of(group)]
         sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
         has_dates = self._shape.by_year or self._shape.with_dates
         taken = self._catalog.photos.taken(sources) if has_dates else {}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from facewatch import ids
 from facewatch.errors import DecisionError, NotKnownError
-from facewatch.folders.model import TOGETHER, RecordedLink
+from facewatch.folders.model import EXTRAS, RecordedLink, review_id
 from facewatch.folders.readback import (
     Doubt,
     FolderEmptied,
@@ -34,6 +34,7 @@ from facewatch.folders.readback import (
     PhotoDropped,
     ReadBack,
     Receiver,
+    SuggestionGone,
     Unknown,
 )
 from facewatch.folders.sync import Concluded
@@ -172,6 +173,8 @@ class Conclusions:
             self._attempt(path, partial(self._give, who, to, moved, dropped))
         for person_id, links in _by_person(seen).items():
             self._attempt(links[0].path, partial(self._take, person_id, links))
+        for person_id, links in _unlikely(seen).items():
+            self._attempt(links[0].path, partial(self._refuse, person_id, links))
         for gone in (one for one in seen.observations if isinstance(one, FolderGone)):
             self._attempt(gone.folder, partial(self._hide, gone))
         return Reading(tuple(self.made), tuple(self.asides), seen.doubt, seen.n_changes, frozenset(self._held))
@@ -205,7 +208,7 @@ class Conclusions:
 
     def _rename(self, one: FolderRenamed) -> None:
         person, name = self._person(one.person_id), one.new.rpartition("/")[2]
-        if person is None or name == one.old.rpartition("/")[2] or one.new.startswith(f"{TOGETHER}/"):
+        if person is None or name == one.old.rpartition("/")[2] or one.new.partition("/")[0] in EXTRAS:
             return
         other = self._called(name)
         if other is not None and other != person.id:
@@ -246,6 +249,16 @@ class Conclusions:
         if photos:
             done.append(self.decisions.absent(ids.person(person.id), photos))
         self._conclude(Meaning.REJECTED, person, "", [link.path for link in there], *done)
+
+    def _refuse(self, person_id: int, links: Sequence[RecordedLink]) -> None:
+        """Links to suggestions are gone: that is not the person."""
+        person = self._person(person_id)
+        there = [link for link in links if not self._is_away(link)] if person is not None else []
+        faces = [self.catalog.links.suggested_face(person_id, link.photo_id) for link in there]
+        named = [ids.face(face_id) for face_id in faces if face_id is not None]
+        if person is not None and named:
+            done = self.decisions.reject(named, ids.person(person.id))
+            self._conclude(Meaning.REJECTED, person, "", [link.path for link in there], done)
 
     def _on(self, person_id: int, photos: Sequence[int]) -> tuple[list[int], list[int]]:
         """Return the faces of a person on these photos, and the photos that they are on by the user's word."""
@@ -295,7 +308,9 @@ class Conclusions:
 
     def _meant(self, receiver: Person | None, dropped: Sequence[PhotoDropped]) -> tuple[list[int], list[PhotoDropped]]:
         """Return the faces that are meant by photos in somebody's folder, and those photos of which that is clear."""
-        options = {one.photo_id: self._options(receiver, one.photo_id) for one in dropped}
+        options = {
+            one.photo_id: self._suggested(receiver, one) or self._options(receiver, one.photo_id) for one in dropped
+        }
         meant = {photo_id: found[0] for photo_id, found in options.items() if len(found) == 1}
         several = {photo_id: found for photo_id, found in options.items() if len(found) > 1}
         who_id = receiver.id if receiver is not None else None
@@ -309,6 +324,14 @@ class Conclusions:
                 who = receiver.label if receiver is not None else str(one.to)
                 self.asides.append(LeftAside(why, one.path, who))
         return list(dict.fromkeys(meant[one.photo_id] for one in clear)), clear
+
+    def _suggested(self, receiver: Person | None, one: PhotoDropped) -> list[int]:
+        """Return the face of which it was suggested whose it is, if this was a link to that and nobody has said that it
+        is not the receiver's."""
+        if one.suggested_for is None:
+            return []
+        face_id = self.catalog.links.suggested_face(one.suggested_for, one.photo_id)
+        return [face_id] if face_id in self._options(receiver, one.photo_id) and face_id is not None else []
 
     def _options(self, receiver: Person | None, photo_id: int) -> list[int]:
         """Return the faces of a photo that may be somebody's: nobody's, and those of people whom nobody has named."""
@@ -430,6 +453,15 @@ def _by_person(seen: ReadBack) -> dict[int, list[RecordedLink]]:
     for one in seen.observations:
         if isinstance(one, LinkGone):
             gone[one.link.person_id].append(one.link)
+    return gone
+
+
+def _unlikely(seen: ReadBack) -> dict[int, list[RecordedLink]]:
+    """Return the links to suggestions that are gone, by for whom they were."""
+    gone: dict[int, list[RecordedLink]] = defaultdict(list)
+    for one in seen.observations:
+        if isinstance(one, SuggestionGone):
+            gone[one.person_id].append(one.link)
     return gone
 
 
@@ -588,8 +620,11 @@ def _concerned(seen: ReadBack) -> frozenset[int]:
                 people |= {person_id, into}
             case LinkMoved(link, to=to):
                 people |= {link.person_id, *((to,) if isinstance(to, int) else ())}
-            case PhotoDropped(to=int(to)):
-                people.add(to)
+            case PhotoDropped(to=to, suggested_for=suggested_for):
+                people |= {one for one in (to, suggested_for) if isinstance(one, int)}
+                people |= {review_id(suggested_for)} if suggested_for is not None else set()
+            case SuggestionGone(link, person_id):
+                people |= {person_id, link.person_id}
             case LinkGone(link) | LinkKept(link) | LinkLost(link) | LinkReplaced(link) | LinkOnTheWay(link):
                 people.add(link.person_id)
     return frozenset(people)

@@ -78,6 +78,9 @@ def test_nothing_that_is_required_has_to_be_compiled() -> None:
 @pytest.mark.parametrize("name", sorted(facewatch.commands))
 def test_the_page_of_commands_names_every_command_with_its_options(name: str) -> None:
     rows = [line for line in COMMANDS.splitlines() if line.startswith(f"| `{name}")]
+    # Commands of a command may have rows of their own.
+    inner = tuple(f"| `{name} {one} " for one in getattr(facewatch.commands[name], "commands", ()))
+    rows = [row for row in rows if not row.startswith(inner)]
     assert len(rows) == 1
     shared = {"--config", "--catalog", "--people", "--quiet", "--verbose", "--log-json", "--help"}
     for parameter in facewatch.commands[name].params:

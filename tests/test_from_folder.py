@@ -149,3 +149,43 @@ def test_a_photo_of_which_several_faces_may_be_meant_is_left_for_somebody_to_say
         assert f"{path}: left alone, several faces on it may be {who}; `facewatch assign` says which" in told
     assert whose(place) == before
     assert (place.people / "Emil/h.png").is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "copy"])
+def test_files_in_place_of_links_are_moved_and_deleted_in_the_same_sense(
+    place: Library, run: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.base / "facewatch.toml").write_text(f'[folders]\nlink = "{kind}"\n')
+    monkeypatch.chdir(place.base)
+    assert run("folders").code == 0
+    assert not any(path.is_symlink() for path in place.people.rglob("*.png"))
+    (place.people / "Anna/a.png").rename(place.people / "_unnamed/Person 0003/a.png")
+    (place.people / "Ben/c.png").unlink()
+    told = run("folders").out
+    assert "Anna: 1 face assigned to Person 0003" in told
+    assert "Ben: 1 face rejected, because its link is gone: Ben/c.png" in told
+    assert (whose(place)["a.png"], whose(place)["c.png"]) == (["Person 0003", "Ben"], [None])
+    (place.people / "Anna/b.png").write_bytes((place.people / "Anna/b.png").read_bytes() + b"edited")
+    assert "rejected" not in run("folders").out
+    assert whose(place)["b.png"] == ["Anna"]
+    if kind == "copy":
+        assert (place.people / "Anna/b.png").read_bytes().endswith(b"edited")
+
+
+def test_what_two_machines_leave_that_sync_the_folder_means_nothing_twice(place: Library, run: Any) -> None:
+    """As Syncthing leaves it where both changed: a conflicting copy beside the link, a hidden name on the way."""
+    anna, ben = place.people / "Anna", place.people / "Ben"
+    (anna / "a.sync-conflict-20261130-120000-ABCDEFG.png").symlink_to("../../Photos/a.png")
+    (anna / ".syncthing.b.png.tmp").symlink_to("../../Photos/b.png")
+    before = whose(place)
+    assert run("folders").code == 0
+    assert whose(place) == before
+    # The same decision arrives on both: as a command here, as a moved link from there.
+    run("assign", str(place.photos / "e.png") + ":1", "Ben")
+    (place.people / "_unnamed/Person 0003/e.png").unlink(missing_ok=True)
+    assert (ben / "e.png").is_symlink()
+    run("folders")
+    assert whose(place)["e.png"] == ["Ben"]
+    with place.app() as app:
+        assert [one for one in entries(app) if one[1] == "folder"] == []
+        assert app.folder.plan().actions == ()

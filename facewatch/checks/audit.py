@@ -130,13 +130,13 @@ def check_folder(catalog: Catalog, folder: PeopleFolder) -> list[Finding]:
     Raises:
         FolderError: it cannot be read, or is not this catalog's.
     """
-    links, made = catalog.links.all(), catalog.links.folders()
+    links = catalog.links.all()
     plan = folder.plan()
     disk = folder.read_disk()
     return [
         *_lying(Words(catalog), links, plan, disk),
         *_leading_nowhere(catalog, links, disk),
-        *_foreign(folder.root, links, made.values(), disk),
+        *_foreign(folder, disk),
     ]
 
 
@@ -249,12 +249,13 @@ def _leading_nowhere(catalog: Catalog, links: Iterable[LinkRow], disk: Disk) -> 
         )
 
 
-def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: Disk) -> Iterator[Finding]:
+def _foreign(people: PeopleFolder, disk: Disk) -> Iterator[Finding]:
     """Yield how much there is in the people folder that others put there; it is never touched."""
-    ours = {MARKER, EXTRAS_RECORD, *(link.path for link in links)}
+    root, (folders, links) = people.root, people.made()
+    ours = {MARKER, EXTRAS_RECORD, *links}
     if is_sheet(root / SHEET):
         ours.add(SHEET)
-    own_folders = {*made, *PARENTS, *(link.path.rpartition("/")[0] for link in links)}
+    own_folders = folders.union(PARENTS)
     n_files = n_folders = 0
     for folder, entries in disk.folders.items():
         for name, entry in entries.items():

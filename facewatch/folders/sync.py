@@ -29,6 +29,7 @@ from facewatch.folders.model import (
     MoveLink,
     Plan,
     RecordedLink,
+    RemoveFolder,
     RemoveLink,
     Shape,
     WantedFolder,
@@ -100,6 +101,17 @@ class _Known:
 _NOTHING_CONCLUDED = Concluded()
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen in the folder before a plan."""
+
+    concluded: Concluded = _NOTHING_CONCLUDED
+    known: _Known | None = None
+    """What was read for that, if it still holds."""
+    emptied: tuple[str, ...] = ()
+    """Years that somebody moved all links out of."""
+
+
 class PeopleFolder:
     """The folders of all people, kept as the catalog says."""
 
@@ -124,6 +136,8 @@ class PeopleFolder:
         """None: what somebody does in the folder means nothing, and is put right."""
         self._state = FolderState(catalog, root)
         self._extras = ExtrasRecord(root)
+        self._said = frozenset[str]()
+        """What is wrong with the settings, and was logged."""
 
     def plan(self, only: Collection[int] | None = None) -> Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
@@ -172,6 +186,11 @@ class PeopleFolder:
         """
         made = self._catalog.links.folders()
         return read_disk(self.root, (), self._recorded_links(None), made, self._kind)
+
+    def made(self) -> tuple[set[str], set[str]]:
+        """Return the paths of all folders and of all links that are on record, extra folders and years among them."""
+        links = {link.path for link in self._recorded_links(None)}
+        return {*self._made(None)[0].values(), *(path.rpartition("/")[0] for path in links)}, links
 
     def outdated(self) -> set[int]:
         """Return who needs another folder or other links, by what is on record; the disk is not read."""
@@ -222,10 +241,12 @@ class PeopleFolder:
             if is_repair or is_cut_off or not self._state.is_as_left:
                 only = None
             only = self._with_groups(only)
-            concluded, known = self._read_back(only) if not (is_repair or is_cut_off) else (_NOTHING_CONCLUDED, None)
+            seen = self._read_back(only) if not (is_repair or is_cut_off) else _Seen()
+            concluded, known = seen.concluded, seen.known
             only = self._with_groups(self._concerned(only, concluded))
             only = only if only is None else set(only) - (concluded.held or set())
             plan = self._plan(only, known) if known is not None else self.plan(only)
+            plan = replace(plan, actions=(*plan.actions, *map(RemoveFolder, seen.emptied)))
             linked = self._hard_linked(plan, only)
             if plan.actions:
                 self._state.begin()
@@ -243,8 +264,9 @@ class PeopleFolder:
             ledger.end()
             self._state.end()
             keep_ctimes(self._catalog, linked)
-        for fault in (*concluded.faults, *applied.faults):
+        for fault in (*concluded.faults, *(fault for fault in applied.faults if fault not in self._said)):
             log.warning("%s", fault)
+        self._said = self._said.union(self._groups()[1])
         if concluded.people and self.edits is not None:
             self.edits.settle()
         return replace(applied, actions=plan.actions)
@@ -269,19 +291,22 @@ class PeopleFolder:
         """Whether it is a year in somebody's folder, with links of ours."""
         return home_of(f"{path}/") != path and self._catalog.links.is_any_below(path)
 
-    def _read_back(self, only: Collection[int] | None) -> tuple[Concluded, _Known | None]:
+    def _read_back(self, only: Collection[int] | None) -> _Seen:
         """Conclude what somebody did in the folder; where that is to be synced for few, if something of theirs is not
-        as it was left. Also return what was read for that, if it still holds."""
+        as it was left."""
         if self.edits is None or not self._state.is_as_left:
-            return _NOTHING_CONCLUDED, None
+            return _Seen()
         if only is not None and (known := self._intact(only)) is not None:
-            return _NOTHING_CONCLUDED, known
+            return _Seen(known=known)
         links = self._people_links(None)
         view = self._view(links)
         self._extras.follow(view.folders)
         concluded = self.edits.conclude(self._differences(links, view, self.edits.most_changes))
         holds = only is None and concluded == _NOTHING_CONCLUDED
-        return concluded, _Known([*links, *self._extras.links()], view.folders) if holds else None
+        known = _Known([*links, *self._extras.links()], view.folders) if holds else None
+        years = {link.path.rpartition("/")[0] for link in links if link.path.count("/") > 1}
+        emptied = (year for year in years if home_of(f"{year}/") != year and view.folders.get(year) == {})
+        return _Seen(concluded, known, tuple(sorted(emptied)))
 
     def _take_stock(self) -> None:
         """What stands in the folder now says nothing: it is not as this catalog left it."""

@@ -98,7 +98,7 @@ class Edited:
         return links[number % len(links)] if links else None
 
     def person(self, folder: Path) -> int:
-        """Return whose links are in a folder; it need not be on record as theirs, where somebody's own is in it, too."""
+        """Return whose links are in a folder; it need not be on record as theirs, where somebody's own is in it."""
         path = str(folder.relative_to(self.root))
         return next(row.person_id for row in self.app.catalog.links.all() if row.path.rpartition("/")[0] == path)
 

@@ -301,6 +301,15 @@ class _Work:
             os.unlink(PART, dir_fd=self._opened.top)
 
 
+def remove_empty(root: Path, folders: Iterable[str]) -> None:
+    """Remove these folders below the people folder, as far as they are there and empty."""
+    with contextlib.suppress(OSError), OpenedFolder(os.path.realpath(root)) as opened:
+        for path in folders:
+            folder, _, name = path.rpartition("/")
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=opened.enter(folder))
+
+
 def _is(folder: os.stat_result, name: str, dir_fd: int) -> bool:
     """Whether this name is now that of a folder that was seen before."""
     return os.path.samestat(folder, os.stat(name, dir_fd=dir_fd, follow_symlinks=False))

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
-from facewatch.folders.apply import apply, refusal, resume
+from facewatch.folders.apply import apply, refusal, remove_empty, resume
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import is_intact, place_in, read_disk, read_entry
@@ -29,7 +29,6 @@ from facewatch.folders.model import (
     MoveLink,
     Plan,
     RecordedLink,
-    RemoveFolder,
     RemoveLink,
     Shape,
     WantedFolder,
@@ -226,6 +225,8 @@ class PeopleFolder:
         Raises:
             FolderError: it cannot be written, or cannot hold links.
         """
+        if only is not None and self._shape.n_suggested:
+            only = {*only, *self._outdated_groups()}  # any decision may change what is suggested of anybody
         if only is not None and not only:
             return Applied(0, 0, 0, ())
         self._before_sync()
@@ -243,10 +244,11 @@ class PeopleFolder:
             only = self._with_groups(only)
             seen = self._read_back(only) if not (is_repair or is_cut_off) else _Seen()
             concluded, known = seen.concluded, seen.known
+            if concluded.held is not None and not concluded.held:
+                remove_empty(self.root, seen.emptied)
             only = self._with_groups(self._concerned(only, concluded))
             only = only if only is None else set(only) - (concluded.held or set())
             plan = self._plan(only, known) if known is not None else self.plan(only)
-            plan = replace(plan, actions=(*plan.actions, *map(RemoveFolder, seen.emptied)))
             linked = self._hard_linked(plan, only)
             if plan.actions:
                 self._state.begin()

@@ -27,7 +27,7 @@ ASKING_SECONDS = 0.05
 READING_SECONDS = 1.0
 """how long pages are read before the pool follows from the decision all the same."""
 
-QUIET = 3.0
+QUIET = 20.0
 """So many times as long as the folders took the last time nobody is to have decided before they follow, at most"""
 QUIET_SECONDS = 1.0
 """so long, and"""

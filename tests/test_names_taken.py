@@ -12,6 +12,7 @@ import pytest
 from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
+from interop_digikam import STORE_AS
 from PIL import Image
 from sidecars import bag, microsoft, mwg, packet, region
 
@@ -231,7 +232,7 @@ def test_boxes_are_found_however_the_photo_is_turned(
     # Not the same in a mirror: nothing would betray that the areas were written for the upright picture.
     upright = Image.fromarray(fake.draw([(1, 0), (2, 0), (3, 0)])).crop((0, 0, 6 * SIDE, 2 * SIDE))
     upright.paste((200, 200, 200), (5 * SIDE, 0, 6 * SIDE, 2 * SIDE))
-    stored = upright.transpose(_BACK[orientation]) if orientation in _BACK else upright
+    stored = upright.transpose(STORE_AS[orientation]) if orientation in STORE_AS else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
     photo = library.photos / "a.webp"
@@ -243,18 +244,6 @@ def test_boxes_are_found_however_the_photo_is_turned(
     say(photo, packet(mwg(region(areas[0], "Anna"), region(areas[1], "Ben"), applied=size)))
     library.scan()
     assert who_is_on(library, "a.webp") == ["Anna", "Ben"]
-
-
-_BACK = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""What makes the stored picture of the upright one."""
 
 
 def test_the_command_counts_and_lists_what_was_not_taken_over(library: Library, run: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import oracles
 import pytest
 import sidecars
+from interop_digikam import STORE_AS
 from PIL import Image
 from sidecars import ANNA, SIZE
 
@@ -19,17 +20,6 @@ from facewatch.types import Box
 
 UPRIGHT = {"Zoë Müller": Box(211, 130, 97, 131), "AC/DC": Box(600, 401, 55, 43), "1984": Box(0, 0, 40, 33)}
 """Faces of a photo."""
-
-STORE_AS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""How Pillow stores an upright picture, by the orientation that is then to be written with it."""
 
 
 def stored_boxes(orientation: int, size: Size) -> dict[str, Box]:

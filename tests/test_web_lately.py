@@ -32,6 +32,9 @@ class _Counted:
 
     ponder = read
 
+    async def all_have_read(self) -> None:
+        """Nobody else reads here."""
+
     def say(self, kind: str, news: str) -> None:
         self.said[kind] = json.loads(news)
 

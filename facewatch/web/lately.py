@@ -61,6 +61,7 @@ class Lately:
         is_first, is_slow = known.version < 0, known.took > AT_ONCE_SECONDS
         if is_slow:
             await asyncio.sleep(known.at + RESTS * known.took - self._clock())
+            await self._access.all_have_read()
         version, started = self._access.version, self._clock()
         known.value = await (self._access.read(work) if is_first else self._access.ponder(work))
         known.at = self._clock()

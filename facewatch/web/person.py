@@ -172,8 +172,8 @@ def n_faces_of(facts: PersonFacts, by: FacesBy) -> int:
 async def person_page(
     site: Site, paging: Pages, person: Number, sort: FaceOrder = FaceOrder.DATE, by: FacesBy = FacesBy.ALL
 ) -> Response:
-    # Beside each other, as far as there are cores.
-    facts, _ = await asyncio.gather(facts_of(site, person), _get_ready(site, person, sort))
+    # Beside each other, as far as there are cores; what takes longest begins first.
+    _, facts = await asyncio.gather(_get_ready(site, person, sort), facts_of(site, person))
     if facts.person.id != person:
         return RedirectResponse(f"/person/{facts.person.id}", 307)
     part = paging.part(range(n_faces_of(facts, by)), PAGE)

@@ -22,6 +22,8 @@ from facewatch.web.site import Site
 pages = APIRouter()
 api = APIRouter(tags=["statistics"])
 
+COUNTS = "counts"
+"""What they are kept by (see `Lately`)."""
 FACES = FaceSources("/media/face/{}".format, "/face/{}".format)
 
 
@@ -37,10 +39,12 @@ async def stats_as_page(site: Site, renew: bool = False) -> Response:
         return RedirectResponse("/stats", 303)
     if not isinstance(job.result, Stats) or job.made_at is None:
         return HTMLResponse(render("web/waiting.html", fault=job.fault))
-    counts = await site.access.cached("counts", lambda app: counts_of(app.catalog))
+    counts = await site.lately.read(COUNTS, lambda app: counts_of(app.catalog))
     remark = remark_on(job.result, counts, is_renewing=job.is_running, fault=job.fault)
     made_at = local_time(job.made_at.isoformat())
-    return HTMLResponse(stats_page(job.result, FACES, made_at=made_at, remark=remark, frame="web/stats.html"))
+    counted = site.lately.stamp(COUNTS)
+    page = stats_page(job.result, FACES, made_at=made_at, remark=remark, frame="web/stats.html", counted=counted)
+    return HTMLResponse(page)
 
 
 @pages.get("/stats/evaluation", response_class=HTMLResponse)

@@ -76,12 +76,21 @@ def remark_on(stats: Stats, counts: Counts, *, is_renewing: bool, fault: str) ->
     return "the library has changed since" if stats.counts != counts else ""
 
 
-def stats_page(stats: Stats, faces: FaceSources, *, made_at: str, remark: str = "", frame: str = "page.html") -> str:
-    """Return the page as text; `frame` is the template around it."""
+def stats_page(
+    stats: Stats,
+    faces: FaceSources,
+    *,
+    made_at: str,
+    remark: str = "",
+    frame: str = "page.html",
+    counted: int = 0,
+) -> str:
+    """Return the page as text; `frame` is the template around it, `counted` of which version what the remark says."""
     facts = (f"{display(stats.catalog)}, {stats.n_bytes / 1e6:.1f} MB", f"facewatch {__version__}, {made_at}", remark)
     return render(
         "stats.html",
         frame=frame,
+        counted=counted,
         title="facewatch: the library in numbers",
         facts=tuple(filter(None, facts)),
         numbers=_tiles(stats),

@@ -6,6 +6,7 @@ All are frozen. Distances are Euclidean between unit vectors: 0 is the same vect
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -439,6 +440,8 @@ class Kept(Generic[_T]):
 
     def __init__(self) -> None:
         self.value: _T | None = None
+        self.renewing = threading.Lock()
+        """Held by who finds out a new value, so that others wait for that and do not do the same beside it."""
 
 
 class OnDemand(Generic[_T]):

@@ -53,7 +53,8 @@ class Overview:
         """Return everybody who is in the library now: who has a name first, then by how many photos they are on."""
         with self._catalog.read_transaction():
             living, last = self._catalog.tiles.living(), self._catalog.tiles.last()
-            known = self._renewed(living)
+            with self._kept.renewing:
+                known = self._renewed(living)
         found = [(person, shown) for person in living if (shown := known[person.id][1]) is not None]
         found.sort(
             key=lambda one: (

@@ -221,12 +221,13 @@ class Resemblance:
     def _renewed(self) -> Profiles:
         """Return everybody as they look now."""
         engine_id, prints = self._in_use().id, self._catalog.tiles.prints()
-        known = self._kept.value
-        if known is None or known.engine_id != engine_id:
-            known = KnownLooks(engine_id, prints, self._read(list(prints)))
-        else:
-            known = self._brought_up(known, prints)
-        self._kept.value = known
+        with self._kept.renewing:
+            known = self._kept.value
+            if known is None or known.engine_id != engine_id:
+                known = KnownLooks(engine_id, prints, self._read(list(prints)))
+            else:
+                known = self._brought_up(known, prints)
+            self._kept.value = known
         return known.profiles
 
     def _brought_up(self, known: KnownLooks, prints: Mapping[int, Print]) -> KnownLooks:

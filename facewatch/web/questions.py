@@ -25,9 +25,9 @@ from facewatch.web.lately import Lately
 
 log = logging.getLogger(__name__)
 
-RESTS = 7.0
-"""So many times as long as it took to find the questions they are not found again: an eighth of one core. What is not
-open any more is passed over meanwhile."""
+RESTS = 20.0
+"""So many times as long as it took to find the questions they are not found again: a page that is read meanwhile takes
+twice as long, and of 100 pages that shall not be more than five. What is not open any more is passed over."""
 RESTS_AFTER_ANSWERS = 1.0
 """The same, where so many answers were given that other questions may be better."""
 PATIENCE_SECONDS = 0.03

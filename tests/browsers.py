@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from photo_files import mounted
@@ -59,12 +59,16 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
+def lacks(missing: str) -> NoReturn:
+    """Skip the test for want of something; but where all of it is promised to be, fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
 def require_chromium() -> str:
-    """Return where chromium is; without it the test is skipped, but not in CI."""
-    if CHROMIUM is None:
-        missing = "needs chromium (Debian: apt install chromium)"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    return CHROMIUM
+    """Return where chromium is; see `lacks`."""
+    return CHROMIUM or lacks("needs chromium (Debian: apt install chromium)")
 
 
 @contextmanager

@@ -9,16 +9,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from browsers import lacks
 
 PACKAGES = {"exiv2": "exiv2", "exiftool": "libimage-exiftool-perl", "exempi": "exempi"}
 """Programs, and Debian's packages of them."""
 
 
 def run(program: str, *arguments: str | Path) -> str:
-    """Return what a program writes; the test is skipped where there is none."""
+    """Return what a program writes."""
     if shutil.which(program) is None:
-        pytest.skip(f"needs {program} (Debian: apt install {PACKAGES[program]})")
+        lacks(f"needs {program} (Debian: apt install {PACKAGES[program]})")
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=True).stdout
 
 

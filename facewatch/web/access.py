@@ -19,6 +19,7 @@ from facewatch.app import App
 from facewatch.errors import FacewatchError
 from facewatch.people.overview import PersonTile
 from facewatch.web.aftermath import Aftermath
+from facewatch.web.apart import OpenApp, Reader
 from facewatch.web.threads import AppThreads
 
 T = TypeVar("T")
@@ -26,6 +27,9 @@ T = TypeVar("T")
 N_READERS = 2
 """More would wait for each other: nearly all of their work needs Python's one lock."""
 
+
+LONG_SECONDS = 0.1
+"""What takes longer to read is read by another process; sending its answer takes some milliseconds."""
 
 BREATH_SECONDS = 0.03
 """How long nobody must have read, so that what can wait begins."""
@@ -59,11 +63,11 @@ class _Cached:
 class Access:
     """What the site's requests share."""
 
-    def __init__(self, make: Callable[[], App]) -> None:
-        """`make` opens an App; it is called in each thread that needs one."""
+    def __init__(self, make: Callable[[], App], open_apart: OpenApp | None = None) -> None:
+        """`make` opens an App; it is called in each thread that needs one. `open_apart`: see `Reader`."""
         self._deciding = AppThreads(make, 1, name="facewatch-decide", is_reader=False)
         self._reading = AppThreads(make, N_READERS, name="facewatch-read", is_reader=True)
-        self._pondering = AppThreads(make, 1, name="facewatch-ponder", is_reader=True)
+        self._apart = Reader(open_apart)
         self._cache: dict[Hashable, _Cached] = {}
         self._changed: set[asyncio.Event] = set()
         self._n_reading = 0
@@ -92,8 +96,9 @@ class Access:
 
     def close(self) -> None:
         """Close what was opened, after what is under way or due."""
+        self._apart.close()
         self.aftermath.close()
-        for threads in (self._reading, self._pondering, self._deciding):
+        for threads in (self._reading, self._deciding):
             threads.close()
 
     def stop_streams(self) -> None:
@@ -125,10 +130,12 @@ class Access:
             await asyncio.sleep(BREATH_SECONDS)
             is_quiet = self._has_read.is_set()
 
-    async def ponder(self, work: Callable[[App], T]) -> T:
-        """Return what `work` reads, which takes seconds in a large library: nobody who reads has to wait for it, only
-        who ponders, too."""
-        return await self._pondering.run(work)
+    async def read_apart(self, work: Callable[[App], T], *, took: float) -> T:
+        """Return what `work`, which can be pickled, reads; beside pages, if it took long the last time."""
+        if took < LONG_SECONDS:
+            return await self.read(work)
+        config = await self.read(lambda app: app.config)
+        return await self._apart.run(config, work)
 
     async def get_ready(self) -> None:
         """Write the file that searching reads, before somebody searches: those who only read cannot. Then read who is
@@ -138,7 +145,7 @@ class Access:
         with suppress(FacewatchError):  # whoever asks is told
             await self.everybody()
             await self.all_have_read()
-            await self.ponder(_know_looks)
+            await self.read(_know_looks)
             await self.all_have_read()
             await self._deciding.run(lambda app: app.identities.gallery())
 
@@ -159,7 +166,8 @@ class Access:
         return await self._deciding.run(work)
 
     async def let_go(self) -> None:
-        """End the processes that `analyse` has used, if that is a while ago."""
+        """End the processes that `analyse` and `read_apart` have used, if that is a while ago."""
+        self._apart.let_go(IDLE_SECONDS)
         if self._analysed_at is not None and time.monotonic() - self._analysed_at > IDLE_SECONDS:
             self._analysed_at = None
             await self._deciding.run(_end_workers)

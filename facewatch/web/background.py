@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing import connection, get_context
 from typing import TYPE_CHECKING
@@ -17,6 +14,7 @@ from facewatch.indexing import processes
 from facewatch.presentation.refusals import FAILED
 from facewatch.presentation.status import ENDED
 from facewatch.types import Progress
+from facewatch.web.apart import be_apart, receive_outcome, send_outcome
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from facewatch.config import Config
 
 log = logging.getLogger(__name__)
-
-NICENESS = 5
-"""How far it gives way to the page."""
 
 Report = Callable[[Progress], None]
 Work = Callable[["Config", Report], object]
@@ -117,31 +112,18 @@ def _outcome_of(
     note: Callable[[str], None],
     is_wanted: Callable[[], bool],
 ) -> object:
-    """Start the process and return what it found; `note` is handed what it does. Runs in a thread.
-
-    Raises:
-        FacewatchError: it said that it cannot be found, or was ended.
-        RuntimeError: a fault of our own; the text is its traceback.
-    """
+    """Start the process and return what it found (see `receive_outcome`). Runs in a thread."""
     with pipe:
         try:
             processes.start(process)
         finally:
             theirs.close()  # so that the pipe ends with the process
         try:
-            with suppress(EOFError, OSError):
-                while is_wanted():
-                    kind, value = pipe.recv()
-                    if kind == "result":
-                        return value
-                    if kind == "fault":
-                        raise EngineError(value)
-                    if kind == "broken":
-                        raise RuntimeError(value)
-                    note(value)
+            if not is_wanted():
+                raise EngineError(ENDED)
+            return receive_outcome(pipe, note)
         finally:
             processes.kill(process)
-    raise EngineError(ENDED)
 
 
 # --- in the other process ---
@@ -149,15 +131,9 @@ def _outcome_of(
 
 def _do(pipe: connection.Connection, work: Work, config: Config) -> None:
     """Send what is being done, then what was found, or why that cannot be."""
-    processes.be_quiet_child()
-    os.nice(NICENESS)
+    be_apart()
 
     def report(progress: Progress) -> None:
         pipe.send(("stage", f"{progress.stage}, {progress.note}" if progress.note else progress.stage))
 
-    try:
-        pipe.send(("result", work(config, report)))
-    except FacewatchError as error:
-        pipe.send(("fault", error.on_page))
-    except Exception:  # a fault of ours, which the log of the server is told
-        pipe.send(("broken", traceback.format_exc()))
+    send_outcome(pipe, lambda: work(config, report))

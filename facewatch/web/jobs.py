@@ -18,10 +18,10 @@ from facewatch.people.recluster_preview import ReclusterPreview
 from facewatch.presentation.recluster import NO_PREVIEW, NOT_READY
 from facewatch.presentation.status import SCANNING_ALREADY, scan_ended
 from facewatch.settings import with_recluster
+from facewatch.web.apart import OpenApp, open_app
 from facewatch.web.background import Background
 
 if TYPE_CHECKING:
-    from facewatch.app import App
     from facewatch.config import Config
     from facewatch.reports.stats import Stats
     from facewatch.web.background import Report
@@ -31,9 +31,6 @@ MOST_LETTERS = 2000
 
 Say = Callable[[str, str], None]
 """Lets pages know of something: a kind of news, and JSON (see `Access.say`)."""
-
-OpenApp = Callable[["Config"], "App"]
-"""Opens an App in another process; can be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Jobs:
         self,
         say: Say,
         *,
-        open_app: OpenApp | None = None,
+        opening: OpenApp | None = None,
         program: Sequence[str] = (sys.executable, "-P", "-m", "facewatch"),
     ) -> None:
         self.map = Background()
@@ -75,7 +72,7 @@ class Jobs:
         self.scan_begun_at: datetime | None = None
         """When the scan began that was started here; None: there is none now."""
         self._say = say
-        self._open_app = open_app or _open_app
+        self._opening = opening or open_app
         self._program = program
         self._scan: subprocess.Popen[str] | None = None
         self._recluster = Background()
@@ -149,7 +146,7 @@ class Jobs:
         self._recluster.end()
         self._number += 1
         self.preview = preview = Preview(self._number, dict(given), is_from_scratch)
-        work = partial(_preview_of, self._open_app, is_from_scratch)
+        work = partial(_preview_of, self._opening, is_from_scratch)
         self._recluster.start(work, wanted, self._note_preview)
         self._tell()
         return preview
@@ -190,24 +187,18 @@ class Jobs:
 # --- in other processes ---
 
 
-def _open_app(config: Config) -> App:
-    from facewatch.app import App
-
-    return App(config, needs_catalog=True)
-
-
-def _preview_of(open_app: OpenApp, is_from_scratch: bool, config: Config, report: Report) -> ReclusterPreview:
-    with open_app(config) as app:
+def _preview_of(opening: OpenApp, is_from_scratch: bool, config: Config, report: Report) -> ReclusterPreview:
+    with opening(config) as app:
         return app.reclusterer().preview(is_from_scratch=is_from_scratch, report=report)
 
 
 def make_map(config: Config, report: Report) -> None:
     """Work out the map of faces."""
-    with _open_app(config) as app:
+    with open_app(config) as app:
         app.face_map().renew()
 
 
 def make_stats(config: Config, report: Report) -> Stats:
     """Return the catalog in numbers: all distances between faces are looked at."""
-    with _open_app(config) as app:
+    with open_app(config) as app:
         return app.stats()

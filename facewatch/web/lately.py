@@ -40,8 +40,8 @@ class Lately:
         self._all: dict[str, _Known] = {}
 
     async def read(self, key: str, work: Callable[[App], T]) -> T:
-        """Return what `work` reads. Where that takes a while, it is what was read before, and read again meanwhile;
-        then pages are told, by the news "renewed": key -> `stamp`."""
+        """Return what `work`, which can be pickled, reads. Where that takes a while, it is what was read before, and
+        read again meanwhile; then pages are told, by the news "renewed": key -> `stamp`."""
         known = self._all.setdefault(key, _Known())
         while known.version != self._access.version:
             if known.renewing is None or known.renewing.done():
@@ -58,12 +58,12 @@ class Lately:
         return self._all[key].version
 
     async def _renew(self, known: _Known, work: Callable[[App], T]) -> None:
-        is_first, is_slow = known.version < 0, known.took > AT_ONCE_SECONDS
+        is_slow = known.took > AT_ONCE_SECONDS
         if is_slow:
             await asyncio.sleep(known.at + RESTS * known.took - self._clock())
             await self._access.all_have_read()
         version, started = self._access.version, self._clock()
-        known.value = await (self._access.read(work) if is_first else self._access.ponder(work))
+        known.value = await self._access.read_apart(work, took=known.took)
         known.at = self._clock()
         known.version, known.took = version, known.at - started
         if is_slow:

@@ -25,9 +25,9 @@ from facewatch.web.lately import Lately
 
 log = logging.getLogger(__name__)
 
-RESTS = 20.0
-"""So many times as long as it took to find the questions they are not found again: a page that is read meanwhile takes
-twice as long, and of 100 pages that shall not be more than five. What is not open any more is passed over."""
+RESTS = 10.0
+"""So many times as long as it took to find the questions they are not found again, so that no core is busy with that
+alone. What is not open any more is passed over."""
 RESTS_AFTER_ANSWERS = 1.0
 """The same, where so many answers were given that other questions may be better."""
 PATIENCE_SECONDS = 0.03
@@ -133,7 +133,7 @@ class QuestionQueue:
             EngineError: the engine is being changed.
         """
         listed = await self._list()
-        counts = await self._lately.read(FACE_COUNTS, lambda app: app.catalog.faces.counts())
+        counts = await self._lately.read(FACE_COUNTS, _face_counts)
         return listed.outlook(n_open=counts["open"], n_faces=counts["assigned"] + counts["pool"])
 
     # --- answering ---
@@ -203,7 +203,8 @@ class QuestionQueue:
         while True:
             version, parts, started = self._access.version, self._parts, self._clock()
             self._n_answers = 0
-            found, n_faces = await self._access.ponder(partial(_found, parts=parts))
+            took = self._listed.took if self._listed is not None else 0.0
+            found, n_faces = await self._access.read_apart(partial(_found, parts=parts), took=took)
             # What was divided meanwhile is asked about as a whole in these.
             if parts is self._parts:
                 now = self._clock()
@@ -222,6 +223,10 @@ def _log_failure(renewing: asyncio.Task[_Listed]) -> None:
     if not renewing.cancelled() and (error := renewing.exception()) is not None:
         level = logging.DEBUG if isinstance(error, FacewatchError) else logging.ERROR
         log.log(level, "no questions were found: %s", error, exc_info=error if level == logging.ERROR else None)
+
+
+def _face_counts(app: App) -> dict[str, int]:
+    return app.catalog.faces.counts()
 
 
 def _found(app: App, parts: tuple[Subset, ...]) -> tuple[QuestionList, int]:

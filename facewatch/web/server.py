@@ -41,8 +41,9 @@ from facewatch.web import (
     status,
 )
 from facewatch.web.access import Access
+from facewatch.web.apart import OpenApp
 from facewatch.web.errors import add_error_answers
-from facewatch.web.jobs import Jobs, OpenApp
+from facewatch.web.jobs import Jobs
 from facewatch.web.lately import Lately
 from facewatch.web.media import Media
 from facewatch.web.peers import is_own
@@ -120,8 +121,8 @@ def make_site(
     """
 
     def parts() -> SiteParts:
-        access = Access(make)
-        jobs = Jobs(access.say, open_app=open_apart)
+        access = Access(make, open_apart)
+        jobs = Jobs(access.say, opening=open_apart)
         lately = Lately(access)
         return SiteParts(access, Media(access, workers), QuestionQueue(access, lately), jobs, lately)
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from facewatch.app import App
 from facewatch.errors import NotKnownError
 from facewatch.presentation import local_time
 from facewatch.presentation.html import render
@@ -15,7 +16,7 @@ from facewatch.presentation.html.stats import FaceSources, remark_on, stats_page
 from facewatch.presentation.reports import NO_EVALUATION, stats_row
 from facewatch.reports.evaluation import NoEvaluation, read_evaluation
 from facewatch.reports.stats import Stats
-from facewatch.reports.status import counts_of
+from facewatch.reports.status import Counts, counts_of
 from facewatch.web.jobs import make_stats
 from facewatch.web.site import Site
 
@@ -25,6 +26,10 @@ api = APIRouter(tags=["statistics"])
 COUNTS = "counts"
 """What they are kept by (see `Lately`)."""
 FACES = FaceSources("/media/face/{}".format, "/face/{}".format)
+
+
+def _counts(app: App) -> Counts:
+    return counts_of(app.catalog)
 
 
 @pages.get("/stats", response_class=HTMLResponse)
@@ -39,7 +44,7 @@ async def stats_as_page(site: Site, renew: bool = False) -> Response:
         return RedirectResponse("/stats", 303)
     if not isinstance(job.result, Stats) or job.made_at is None:
         return HTMLResponse(render("web/waiting.html", fault=job.fault))
-    counts = await site.lately.read(COUNTS, lambda app: counts_of(app.catalog))
+    counts = await site.lately.read(COUNTS, _counts)
     remark = remark_on(job.result, counts, is_renewing=job.is_running, fault=job.fault)
     made_at = local_time(job.made_at.isoformat())
     counted = site.lately.stamp(COUNTS)

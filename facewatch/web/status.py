@@ -25,8 +25,12 @@ STATUS = "status"
 """What it is kept by (see `Lately`)."""
 
 
+def _full_status(app: App) -> Status:
+    return app.status_report().full()
+
+
 async def _status(site: SiteParts) -> Status:
-    counted = await site.lately.read(STATUS, lambda app: app.status_report().full())
+    counted = await site.lately.read(STATUS, _full_status)
     return await site.access.read(lambda app: app.status_report().renewed(counted))
 
 

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from facewatch.people.references import References
     from facewatch.people.resemblance import Resemblance
     from facewatch.people.review.listing import QuestionList
-    from facewatch.people.review.questions import Question, Subset
+    from facewatch.people.review.question import Question, Subset
     from facewatch.people.review.session import Review
     from facewatch.reports.stats import Stats
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from facewatch.catalog import Catalog
 from facewatch.engines import fake
 from facewatch.people.corrections import Decisions
-from facewatch.people.review.questions import Question, open_questions
+from facewatch.people.review.question import Question
+from facewatch.people.review.questions import open_questions
 from facewatch.people.review.session import Review
 from facewatch.people.undo import History
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier

@@ -146,7 +146,7 @@ def test_a_photo_of_which_several_faces_may_be_meant_is_left_for_somebody_to_say
     before = whose(place)
     told = run("folders").out
     for path, who in (("Emil/h.png", "Emil"), ("Fritz/i.png", "Fritz"), ("Fritz/j.png", "Fritz")):
-        assert f"{path}: left alone, several faces on it may be {who}; `facewatch assign` says which" in told
+        assert f"{path}: several faces on it may be {who}; `facewatch review` asks which" in told
     assert whose(place) == before
     assert (place.people / "Emil/h.png").is_symlink()
 

@@ -20,7 +20,7 @@ from facewatch.errors import DecisionError, FacewatchError, NotKnownError
 from facewatch.matching.chances import chance_of_face, chance_of_group, profiles_of, second_part
 from facewatch.people.review.answers import Answer, check_answers, decide_all, parse_answer
 from facewatch.people.review.coverage import coverage
-from facewatch.people.review.questions import Question
+from facewatch.people.review.question import Question
 from facewatch.types import Tier
 
 LIMITS = fake.INFO.thresholds

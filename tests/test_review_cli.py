@@ -150,6 +150,21 @@ def texts(app: App) -> list[str]:
     return [question.text for question in app.review().questions()]
 
 
+def test_a_number_says_which_face_of_a_dropped_photo_it_is(anna: App, library: Library, walk: Any) -> None:
+    library.draw("two.png", (7, 0), (8, 0))
+    anna.pipeline.scan()
+    (library.people / "Anna/two.png").symlink_to(library.photos / "two.png")
+    anna.folder.sync()
+    before = people(anna)["Anna"]
+    walked = walk(anna, "2", "u", "n", "q")
+    assert walked.script.prompts[0].startswith("[1] [2] [n]one of them [s]kip")
+    assert re.search(r"face f\d+ is Anna now; undo with u", walked.out)
+    assert "none of these is Anna, who is in the photo without a face; undo with u" in walked.out
+    assert walked.out.count("which of these 2 faces is Anna?") == 3, "asked, taken back, and asked again"
+    assert people(anna)["Anna"] == before
+    assert len(anna.catalog.presences.of_person(anna.lookup.person("Anna").id)) == 1
+
+
 # --- each key ---
 
 

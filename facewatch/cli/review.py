@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from facewatch.people.portraits import FaceCrops
     from facewatch.people.record import Decided
     from facewatch.people.review.answers import Answer, Verb
-    from facewatch.people.review.questions import Question
+    from facewatch.people.review.question import Question
     from facewatch.people.review.session import Review
     from facewatch.presentation.review import AnswerKey
 
@@ -48,7 +48,7 @@ COVERED = (10, 50, 250)
     "answers",
     multiple=True,
     metavar="ID=ANSWER",
-    help="Answer the question ID: yes, no, name:NAME, not-a-face, hide or skip.",
+    help="Answer the question ID: yes, no, name:NAME, face:ID, not-a-face, hide or skip.",
 )
 @click.option("-n", "--most", type=click.IntRange(min=1), metavar="N", help="Ask at most N questions.")
 @json_option
@@ -234,7 +234,8 @@ class QuestionLoop:
         self._display.prepare([other for other in self._review.questions() if other.id != question.id][:1])
         while True:
             key = self._keys.key(self._prompt(question)).replace("\n", _NAME_KEY)
-            echo((self._words.KEYS[key].verb if key in self._words.KEYS else None) or key.strip())
+            pressed = self._possible(question).get(key)
+            echo((pressed.verb if pressed and not pressed.face_id else None) or key.strip())
             match key:
                 case "q":
                     raise _Quit
@@ -246,7 +247,7 @@ class QuestionLoop:
                 case "?":
                     self._help(question)
                 case _ if (one := self._possible(question).get(key)) and one.verb:
-                    if self._answer(question, one.verb):
+                    if self._answer(question, one.verb, one.face_id):
                         return self._review.next()
                 case _:
                     echo("not a key for this question; ? lists them")
@@ -257,8 +258,8 @@ class QuestionLoop:
 
         verbs = [None, *verbs_for(self._catalog, question)]
         left_out = {"m": not self._display.has_more(question), "u": not self._given}
-        keys = self._words.KEYS | self._words.TERMINAL_KEYS
-        return {key: one for key, one in keys.items() if one.verb in verbs and not left_out.get(key, False)}
+        keys = self._words.keys_for(question, verbs) | self._words.TERMINAL_KEYS
+        return {key: one for key, one in keys.items() if not left_out.get(key, False)}
 
     def _prompt(self, question: Question) -> str:
         return " ".join(one.prompt(key) for key, one in self._possible(question).items()) + " "
@@ -270,7 +271,7 @@ class QuestionLoop:
 
     # --- answers ---
 
-    def _answer(self, question: Question, verb: Verb) -> bool:
+    def _answer(self, question: Question, verb: Verb, face_id: int | None) -> bool:
         """Return whether the question is answered."""
         from facewatch.errors import BusyError, DecisionError, NotKnownError
         from facewatch.people.review.answers import Answer, is_open
@@ -279,7 +280,7 @@ class QuestionLoop:
             answer = (
                 Answer(verb, ask_name(self._keys, self._catalog.people.names().values()))
                 if verb == "name"
-                else Answer(verb)
+                else Answer(verb, face_id=face_id)
             )
             if verb == "name" and not answer.name:
                 return False

@@ -16,7 +16,7 @@ from facewatch.evaluation.ways import Arrival, Library, OpenApp, scratch, shuffl
 from facewatch.people.corrections import Decisions
 from facewatch.people.review.answers import Answer
 from facewatch.people.review.coverage import Coverage
-from facewatch.people.review.questions import Question
+from facewatch.people.review.question import Question
 from facewatch.people.review.session import Review
 from facewatch.types import Tier
 

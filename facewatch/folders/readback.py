@@ -46,6 +46,8 @@ class FolderView:
     """Files that hold nothing, or nothing but the text of the link that is on record for their path."""
     own: frozenset[str] = frozenset()
     """Paths of what was there before anything could be concluded, or is somebody's own: it has no meaning."""
+    asked: frozenset[str] = frozenset()
+    """Paths of dropped photos of which it is asked already which face is meant: no news."""
     extras: tuple[RecordedLink, ...] = ()
     """What we made in folders that are nobody's own; what becomes of it has no meaning."""
 
@@ -128,6 +130,8 @@ class PhotoDropped:
     to: Receiver
     suggested_for: int | None = None
     """Of which person it was suggested that they are on the photo; None: of nobody, as far as this link goes."""
+    is_news: bool = True
+    """It is not asked yet which face is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,11 @@ _CHANGES = (FolderRenamed, FolderPutInto, FolderGone, LinkGone, LinkMoved, Photo
 """Those from which something is concluded."""
 
 
+def _n_changes(found: Iterable[Observation]) -> int:
+    changes = (one for one in found if isinstance(one, _CHANGES))
+    return sum(not isinstance(one, PhotoDropped) or one.is_news for one in changes)
+
+
 class Doubt(StrEnum):
     """Why nothing is concluded from what was seen."""
 
@@ -215,7 +224,7 @@ class ReadBack:
 
     @property
     def n_changes(self) -> int:
-        return sum(isinstance(one, _CHANGES) for one in self.observations)
+        return _n_changes(self.observations)
 
 
 def strange_paths(links: Iterable[RecordedLink], view: FolderView) -> list[str]:
@@ -522,7 +531,8 @@ class _Reader:
             elif not self._is_known_there(path, photos[0]):
                 entry = self._entry(path)
                 stamp = entry.stamp("symlink") if entry.kind == "symlink" else ""
-                yield PhotoDropped(path, photos[0], stamp, to, self._suggested_for(entry))
+                is_news = path not in self._view.asked
+                yield PhotoDropped(path, photos[0], stamp, to, self._suggested_for(entry), is_news)
         yield from self._find_suggestions_gone()
 
     def _suggested_for(self, entry: FolderEntry) -> int | None:
@@ -545,8 +555,7 @@ class _Reader:
         if len(homes) > 1 and homes <= self._gone:
             return Doubt.ALL_GONE
         n_emptied = sum(len(one.links) for one in found if isinstance(one, FolderEmptied))
-        n_changes = n_emptied + sum(isinstance(one, _CHANGES) for one in found)
-        if n_changes > believed_changes(len(self._links), most_changes):
+        if n_emptied + _n_changes(found) > believed_changes(len(self._links), most_changes):
             return Doubt.TOO_MANY
         return None
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
 from facewatch.folders.apply import apply, refusal, remove_empty, resume
+from facewatch.folders.asked import asked_in
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import is_intact, place_in, read_disk, read_entry
@@ -76,6 +77,11 @@ class Edits(Protocol):
     @property
     def most_changes(self) -> int:
         """More at once are not believed."""
+        ...
+
+    def keep_up(self) -> None:
+        """Put on record which links are ours by what was decided since, before they are compared; called by the one
+        writer."""
         ...
 
     def conclude(self, seen: ReadBack) -> Concluded:
@@ -242,6 +248,8 @@ class PeopleFolder:
             if is_repair or is_cut_off or not self._state.is_as_left:
                 only = None
             only = self._with_groups(only)
+            if self.edits is not None:
+                self.edits.keep_up()
             seen = self._read_back(only) if not (is_repair or is_cut_off) else _Seen()
             concluded, known = seen.concluded, seen.known
             if concluded.held is not None and not concluded.held:
@@ -353,7 +361,8 @@ class PeopleFolder:
 
     def _view(self, links: Sequence[RecordedLink]) -> FolderView:
         """Return all that stands in the folder, and which photos what is on no record stands for."""
-        return read_view(self.root, links, self._photo_of, self._state.own(), self._extras.links())
+        asked = frozenset(one.path for one in asked_in(self._catalog))
+        return read_view(self.root, links, self._photo_of, self._state.own(), asked, self._extras.links())
 
     def _photo_of(self, path: str, entry: FolderEntry) -> int | None:
         """Return the photo of the library that a link leads to, or whose content a file has."""

@@ -33,6 +33,7 @@ def read_view(
     links: Iterable[RecordedLink],
     photo_of: PhotoOfFile,
     own: frozenset[str] = frozenset(),
+    asked: frozenset[str] = frozenset(),
     extras: Iterable[RecordedLink] = (),
 ) -> FolderView:
     """Return what stands in the people folder; follows no link, and enters no hidden folder.
@@ -46,7 +47,7 @@ def read_view(
     """
     top, links = os.path.realpath(root), list(links)
     folders = _read_folders(top)
-    view = FolderView(folders, own=own, extras=tuple(extras))
+    view = FolderView(folders, own=own, asked=asked, extras=tuple(extras))
     by_path = {link.path: link for link in links}
     photos: dict[str, int] = {}
     leftovers = set()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from facewatch import ids
 from facewatch.errors import DecisionError, NotKnownError
+from facewatch.folders.asked import Asked, set_asked
 from facewatch.folders.model import EXTRAS, RecordedLink, review_id
 from facewatch.folders.readback import (
     Doubt,
@@ -39,8 +40,8 @@ from facewatch.folders.readback import (
 )
 from facewatch.folders.sync import Concluded
 from facewatch.people.corrections import Decisions
-from facewatch.people.lookup import name_key
-from facewatch.people.plausible import only_plausible
+from facewatch.people.dropped import keep_links, receiver_of, still_asked
+from facewatch.people.plausible import candidates, only_plausible
 from facewatch.people.record import Decided
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class Reading:
 
     conclusions: tuple[Conclusion, ...] = ()
     asides: tuple[LeftAside, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    """Photos of which it is to be asked which face is meant."""
     doubt: Doubt | None = None
     n_changes: int = 0
     held: frozenset[int] = frozenset()
@@ -151,6 +154,8 @@ class Conclusions:
     """The distance up to which two faces are of one person."""
     made: list[Conclusion] = field(default_factory=list, init=False)
     asides: list[LeftAside] = field(default_factory=list, init=False)
+    asked: list[Asked] = field(default_factory=list, init=False)
+    """Photos of which it is to be asked which face is meant."""
     _held: set[int] = field(default_factory=set, init=False)
 
     def draw(self, seen: ReadBack) -> Reading:
@@ -177,7 +182,8 @@ class Conclusions:
             self._attempt(links[0].path, partial(self._refuse, person_id, links))
         for gone in (one for one in seen.observations if isinstance(one, FolderGone)):
             self._attempt(gone.folder, partial(self._hide, gone))
-        return Reading(tuple(self.made), tuple(self.asides), seen.doubt, seen.n_changes, frozenset(self._held))
+        left = tuple(self.asides), tuple(self.asked)
+        return Reading(tuple(self.made), *left, seen.doubt, seen.n_changes, frozenset(self._held))
 
     def _attempt(self, path: str, decide: Callable[[], None]) -> None:
         """Decide as one, all or nothing."""
@@ -210,9 +216,9 @@ class Conclusions:
         person, name = self._person(one.person_id), one.new.rpartition("/")[2]
         if person is None or name == one.old.rpartition("/")[2] or one.new.partition("/")[0] in EXTRAS:
             return
-        other = self._called(name)
-        if other is not None and other != person.id:
-            self._conclude(Meaning.MERGED, person, self._label(other), [one.new], self._join(other, person.id))
+        other = receiver_of(self.catalog, name)
+        if other is not None and other.id != person.id:
+            self._conclude(Meaning.MERGED, person, other.label, [one.new], self._join(other.id, person.id))
         else:
             done = self.decisions.rename(ids.person(person.id), name).decided
             self._conclude(Meaning.RENAMED, person, name, [one.new], done)
@@ -268,7 +274,7 @@ class Conclusions:
 
     def _give(self, who: int | None, to: Receiver, moved: Sequence[LinkMoved], dropped: Sequence[PhotoDropped]) -> None:
         """Links are in the folder of somebody else now: that is whose faces they show."""
-        receiver = self._person(to) if isinstance(to, int) else self._bearer(to)
+        receiver = receiver_of(self.catalog, to)
         person = self._person(who) if who is not None else None
         if isinstance(to, int) and receiver is None:
             return
@@ -309,7 +315,7 @@ class Conclusions:
     def _meant(self, receiver: Person | None, dropped: Sequence[PhotoDropped]) -> tuple[list[int], list[PhotoDropped]]:
         """Return the faces that are meant by photos in somebody's folder, and those photos of which that is clear."""
         options = {
-            one.photo_id: self._suggested(receiver, one) or self._options(receiver, one.photo_id) for one in dropped
+            one.photo_id: self._suggested(receiver, one) or self._candidates(receiver, one.photo_id) for one in dropped
         }
         meant = {photo_id: found[0] for photo_id, found in options.items() if len(found) == 1}
         several = {photo_id: found for photo_id, found in options.items() if len(found) > 1}
@@ -319,10 +325,12 @@ class Conclusions:
         for one in dropped:
             if one.photo_id in meant:
                 clear.append(one)
-            else:
-                why = Aside.SEVERAL if options[one.photo_id] else Aside.NO_FACE
-                who = receiver.label if receiver is not None else str(one.to)
-                self.asides.append(LeftAside(why, one.path, who))
+                continue
+            faces, who = tuple(options[one.photo_id]), receiver.label if receiver is not None else str(one.to)
+            self.asides.append(LeftAside(Aside.SEVERAL if faces else Aside.NO_FACE, one.path, who))
+            if faces:
+                to = receiver.id if receiver is not None else one.to
+                self.asked.append(Asked(one.path, one.photo_id, one.stamp, to, faces))
         return list(dict.fromkeys(meant[one.photo_id] for one in clear)), clear
 
     def _suggested(self, receiver: Person | None, one: PhotoDropped) -> list[int]:
@@ -331,20 +339,10 @@ class Conclusions:
         if one.suggested_for is None:
             return []
         face_id = self.catalog.links.suggested_face(one.suggested_for, one.photo_id)
-        return [face_id] if face_id in self._options(receiver, one.photo_id) and face_id is not None else []
+        return [face_id] if face_id in self._candidates(receiver, one.photo_id) and face_id is not None else []
 
-    def _options(self, receiver: Person | None, photo_id: int) -> list[int]:
-        """Return the faces of a photo that may be somebody's: nobody's, and those of people whom nobody has named."""
-        rows = [row for row in self.catalog.faces.in_photo(photo_id) if row["mark"] is None]
-        rejected = self.catalog.rejections.of_person(receiver.id) if receiver is not None else set()
-        names = self.catalog.people.names()
-        return [
-            int(row["face_id"])
-            for row in rows
-            if row["face_id"] not in rejected
-            and (row["person_id"] is None or row["person_id"] not in names)
-            and row["source"] != "user"
-        ]
+    def _candidates(self, receiver: Person | None, photo_id: int) -> list[int]:
+        return candidates(self.catalog, receiver.id if receiver is not None else None, photo_id)
 
     # --- what is on record ---
 
@@ -402,18 +400,7 @@ class Conclusions:
 
     def _person(self, person_id: int) -> Person | None:
         """Return who a person is now; None: forgotten."""
-        while (into := self.catalog.people.merged_into(person_id)) is not None:
-            person_id = into
-        return self.catalog.people.one(person_id)
-
-    def _called(self, name: str) -> int | None:
-        key = name_key(name)
-        return next((p for p, other in self.catalog.people.names().items() if name_key(other) == key), None)
-
-    def _bearer(self, name: str) -> Person | None:
-        """Return who has the name of a new folder already, and no folder."""
-        person_id = self._called(name)
-        return self.catalog.people.one(person_id) if person_id is not None else None
+        return receiver_of(self.catalog, person_id)
 
     def _label(self, person_id: int) -> str:
         person = self._person(person_id)
@@ -542,13 +529,18 @@ class FolderReader:
         if seen.n_changes and (doubt is not None or (self.mode is EditMode.ASK and not self._is_accepted)):
             return self._wait(seen, doubt)
         self._set_waiting(None)
-        if not seen.observations:
-            return Concluded()
-        with self.corrections.following_later(), self.corrections.deciding() as decisions:
-            reading = Conclusions(self.catalog, decisions, self._is_away, self._reach).draw(seen)
-        self._tell(reading)
+        reading = Reading()
+        if seen.observations:
+            with self.corrections.following_later(), self.corrections.deciding() as decisions:
+                reading = Conclusions(self.catalog, decisions, self._is_away, self._reach).draw(seen)
+            self._tell(reading)
+        set_asked(self.catalog, still_asked(self.catalog, reading.asked))
         people = frozenset[int]().union(*(one.people for one in reading.conclusions))
         return Concluded(people | _concerned(seen), reading.held)
+
+    def keep_up(self) -> None:
+        """See `keep_links`."""
+        keep_links(self.catalog, self.folder.root)
 
     def settle(self) -> None:
         """Match again where faces have left or come, and show that; whoever lets all of that follow later does it."""

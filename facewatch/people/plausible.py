@@ -14,6 +14,25 @@ if TYPE_CHECKING:
     from facewatch.types import Floats
 
 
+def candidates(catalog: Catalog, person_id: int | None, photo_id: int) -> list[int]:
+    """Return the faces of a photo that may be somebody's, from left to right: nobody's, and those of people whom nobody
+    has named.
+
+    Args:
+        person_id: None: it is somebody new.
+    """
+    rejected = catalog.rejections.of_person(person_id) if person_id is not None else set()
+    names = catalog.people.names()
+    return [
+        int(row["face_id"])
+        for row in catalog.faces.in_photo(photo_id)
+        if row["mark"] is None
+        and row["face_id"] not in rejected
+        and (row["person_id"] is None or row["person_id"] not in names)
+        and row["source"] != "user"
+    ]
+
+
 def only_plausible(
     catalog: Catalog,
     person_id: int | None,

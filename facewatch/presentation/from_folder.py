@@ -67,7 +67,7 @@ def aside(left: LeftAside) -> str:
         case Aside.UNKNOWN:
             return f"{left.path}: left alone, it stands for no photo of the library"
         case Aside.SEVERAL:
-            return f"{left.path}: left alone, several faces on it may be {left.who}; `facewatch assign` says which"
+            return f"{left.path}: several faces on it may be {left.who}; `facewatch review` asks which"
         case Aside.NO_FACE:
             return f"{left.path}: left alone, it has no face that may be {left.who}"
         case Aside.REPLACED:

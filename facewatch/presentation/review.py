@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
 from facewatch.catalog import display
 from facewatch.people.lookup import faces_at, find_person
+from facewatch.people.review.answers import forms_of
 from facewatch.text import plural
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from facewatch.people.record import Decided
     from facewatch.people.review.answers import Answer, Verb
     from facewatch.people.review.coverage import Coverage, Outlook
-    from facewatch.people.review.questions import Question
+    from facewatch.people.review.question import Question
     from facewatch.people.review.session import ReviewProgress
 
 _FEW = 3
@@ -36,6 +37,8 @@ class AnswerKey:
     meaning: str
     verb: Verb | None = None
     """What it answers, if anything."""
+    face_id: int | None = None
+    """Of the answer "face"."""
 
     def prompt(self, key: str) -> str:
         """Return the word with the key in it: "[y]es", "[t] name"."""
@@ -56,6 +59,16 @@ KEYS = {
     "u": AnswerKey("undo", "take the last answer back"),
 }
 """The keys of the review in the order in which they are shown, in terminals and on the page."""
+
+_NONE_OF_THESE = AnswerKey("none of them", "in the photo, but none of these faces", "no")
+
+
+def keys_for(question: Question, verbs: Collection[Verb | None]) -> dict[str, AnswerKey]:
+    """Return the keys for these answers to a question."""
+    faces = {str(n): AnswerKey("", f"face {n}", "face", face) for n, face in enumerate(question.loose, 1)}
+    keys = faces | KEYS | {"n": _NONE_OF_THESE} if question.kind == "which" else KEYS
+    return {key: one for key, one in keys.items() if one.verb in verbs}
+
 
 TERMINAL_KEYS = {
     "q": AnswerKey("quit", "stop; your answers are kept"),
@@ -106,7 +119,7 @@ def question_row(catalog: Catalog, question: Question, verbs: Iterable[Verb]) ->
         "n_faces": question.n_faces,
         "settles": question.settles,
         "chance": question.chance,
-        "answers": ["name:NAME" if verb == "name" else verb for verb in verbs if verb != "divide"],
+        "answers": list(forms_of(question, (verb for verb in verbs if verb != "divide"))),
     }
 
 
@@ -136,6 +149,10 @@ def outcome(catalog: Catalog, question: Question, answer: Answer) -> str:
     """Return what an answer did."""
     faces, belong = plural(question.n_faces, "face"), "belongs" if question.n_faces == 1 else "belong"
     match answer.verb:
+        case "face":
+            return f"face {ids.face(answer.face_id or 0)} is {_name_asked(question)} now"
+        case "no" if question.dropped is not None:
+            return f"none of these is {_name_asked(question)}, who is in the photo without a face"
         case "yes" if question.kind == "still":
             stay, label = "stays" if question.n_faces == 1 else "stay", _label_now(catalog, str(question.people[0]))
             return f"{faces} {stay} with {label}; you will not be asked again"
@@ -155,6 +172,11 @@ def outcome(catalog: Catalog, question: Question, answer: Answer) -> str:
             return "the two halves come as separate questions"
         case "skip":
             return "skipped; the next review asks again"
+
+
+def _name_asked(question: Question) -> str:
+    """Return who is asked about, also somebody new."""
+    return question.labels[0] if question.labels else str(question.dropped.to if question.dropped else "")
 
 
 def _label_now(catalog: Catalog, who: str) -> str:
@@ -242,6 +264,8 @@ def not_open(question_id: str) -> str:
 
 def answer_words(answer: Answer) -> str:
     """Return an answer in a word or two."""
+    if answer.verb == "face":
+        return f"face {ids.face(answer.face_id or 0)}"
     words = {one.verb: one.word for one in KEYS.values() if one.verb}
     return answer.name if answer.verb == "name" else words[answer.verb]
 

@@ -11,12 +11,12 @@ from facewatch.people.review.answers import is_open, verbs_for
 from facewatch.people.review.scene import N_SHOWN
 from facewatch.people.review.shown import rows_of
 from facewatch.presentation.history import step_line
-from facewatch.presentation.review import KEYS, answer_words, heading, passed_over
+from facewatch.presentation.review import answer_words, heading, keys_for, passed_over
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
     from facewatch.people.review.past import PastAnswer
-    from facewatch.people.review.questions import Question
+    from facewatch.people.review.question import Question
     from facewatch.people.review.shown import QuestionRow
     from facewatch.presentation.history import StepLine
     from facewatch.presentation.review import AnswerKey
@@ -75,6 +75,11 @@ class QuestionCard:
         return any(one.verb == "name" for _, one in self.keys)
 
     @property
+    def is_choice(self) -> bool:
+        """Whether one of the faces is the answer."""
+        return any(one.verb == "face" for _, one in self.keys)
+
+    @property
     def is_yes_or_no(self) -> bool:
         return any(one.verb == "no" for _, one in self.keys)
 
@@ -87,7 +92,7 @@ def question_card(catalog: Catalog, question: Question) -> QuestionCard:
         id=question.id,
         heading=heading(question),
         rows=tuple(_card_row(row, faces) for row in rows if row.faces),
-        keys=tuple((key, one) for key, one in KEYS.items() if one.verb in verbs),
+        keys=tuple(keys_for(question, verbs).items()),
         gone="" if is_open(catalog, question) else passed_over(question),
         whole=(question.people[0], question.labels[0]) if question.kind == "who" and question.people else None,
     )

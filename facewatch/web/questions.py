@@ -17,7 +17,7 @@ from facewatch.people.review.answers import Answer, check_answer, decide
 from facewatch.people.review.coverage import Outlook
 from facewatch.people.review.dividing import divided, question_of
 from facewatch.people.review.listing import QuestionList
-from facewatch.people.review.questions import Question, Subset
+from facewatch.people.review.question import Question, Subset
 from facewatch.people.review.session import FACES_AN_ANSWER
 from facewatch.presentation.review import not_open, outcome, released
 from facewatch.web.access import Access

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import HTMLResponse
@@ -13,10 +13,10 @@ from pydantic import BaseModel, Field, model_validator
 from facewatch.app import App
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.people.lookup import clean_name
-from facewatch.people.review.answers import Answer, is_open, verbs_for
+from facewatch.people.review.answers import Answer, Verb, is_open, verbs_for
 from facewatch.people.review.coverage import Outlook
 from facewatch.people.review.past import PastAnswers, past_answers
-from facewatch.people.review.questions import Question
+from facewatch.people.review.question import Kind, Question
 from facewatch.presentation import review as words
 from facewatch.presentation.html import render
 from facewatch.presentation.review_page import (
@@ -136,7 +136,7 @@ class ReviewQuestion(BaseModel):
     """A question that is open."""
 
     id: str
-    kind: Literal["is", "one", "still", "who", "strangers"]
+    kind: Kind
     text: str
     people: list[QuestionPerson]
     """The one that is asked about first."""
@@ -180,14 +180,18 @@ class GivenAnswer(BaseModel):
     """An answer to a question."""
 
     question: Annotated[str, Field(min_length=1, max_length=200)]
-    answer: Literal["yes", "no", "name", "not-a-face", "hide", "divide", "skip"]
+    answer: Verb
     name: Name | None = None
     """With the answer "name": who it is."""
+    face: Annotated[int, Field(ge=1)] | None = None
+    """With the answer "face": which of them it is."""
 
     @model_validator(mode="after")
     def is_whole(self) -> GivenAnswer:
         if (self.answer == "name") != (self.name is not None):
             raise ValueError('the answer "name" needs a name, and no other answer has one')
+        if (self.answer == "face") != (self.face is not None):
+            raise ValueError('the answer "face" needs a face, and no other answer has one')
         return self
 
 
@@ -266,7 +270,7 @@ async def _gone(site: SiteParts, question_id: str) -> str:
 @api.post("/answers")
 async def give_answer(site: Site, given: GivenAnswer) -> AnswerOutcome:
     """Answer a question: a decision like any other, which the journal takes back."""
-    answer = Answer(given.answer, clean_name(given.name) if given.name is not None else "")
+    answer = Answer(given.answer, clean_name(given.name) if given.name is not None else "", given.face)
     done = await site.questions.answer(given.question, answer)
     first = next(iter(done.decided), None)
     return AnswerOutcome(

@@ -9,13 +9,16 @@ from typing import Literal, get_args
 from facewatch import ids
 from facewatch.catalog import USER, Catalog
 from facewatch.errors import DecisionError, NotKnownError
+from facewatch.folders.asked import Asked, asked_in
 from facewatch.people.corrections import Decisions
+from facewatch.people.dropped import is_open as is_still_asked
 from facewatch.people.lookup import clean_name, find_person, name_key
-from facewatch.people.review.questions import Question
+from facewatch.people.review.question import Question
 
-Verb = Literal["yes", "no", "name", "not-a-face", "hide", "divide", "skip"]
+Verb = Literal["face", "yes", "no", "name", "not-a-face", "hide", "divide", "skip"]
 
 _VERBS: dict[str, tuple[Verb, ...]] = {
+    "which": ("face", "no", "skip"),
     "is": ("yes", "no", "name", "not-a-face", "hide", "skip"),
     "one": ("yes", "no", "name", "skip"),
     "still": ("yes", "no", "name", "not-a-face", "skip"),
@@ -30,8 +33,12 @@ class Answer:
     verb: Verb
     name: str = ""
     """Of verb "name"."""
+    face_id: int | None = None
+    """Of verb "face"."""
 
     def __str__(self) -> str:
+        if self.verb == "face" and self.face_id is not None:
+            return f"face:{ids.face(self.face_id)}"
         return f"name:{self.name}" if self.verb == "name" else self.verb
 
 
@@ -47,10 +54,14 @@ def parse_answer(text: str) -> tuple[str, Answer]:
         raise NotKnownError(f"{text!r} is no answer; write QUESTION=ANSWER, for example who:p12=name:Anna")
     if verb == "name":
         return question_id, Answer("name", clean_name(name))
+    if verb == "face" and (face := ids.read_id(name)) is not None and face.kind != ids.PERSON:
+        return question_id, Answer("face", face_id=face.number)
     for known in get_args(Verb):
-        if said == known and known != "divide":
+        if said == known and known not in ("divide", "face"):
             return question_id, Answer(known)
-    raise NotKnownError(f"{text!r}: {said!r} is no answer; there is yes, no, name:NAME, not-a-face, hide and skip")
+    raise NotKnownError(
+        f"{text!r}: {said!r} is no answer; there is yes, no, name:NAME, face:ID, not-a-face, hide and skip"
+    )
 
 
 def check_answers(
@@ -90,18 +101,33 @@ def written_out(question_id: str) -> str:
     kind, *parts = question_id.lower().split(":")
     if kind == "who" and parts[:1] == ["face"]:
         parts = ["+".join(f"{ids.FACE}{face}" for face in ":".join(parts[1:]).split("+"))]
-    return ":".join((kind, *(f"{ids.PERSON}{part}" if part.isdecimal() else part for part in parts)))
+    n_people = {"is": 1, "one": 2, "still": 1, "who": 1}.get(kind, 0)
+    people = (f"{ids.PERSON}{part}" if part.isdecimal() else part for part in parts[:n_people])
+    return ":".join((kind, *people, *parts[n_people:]))
 
 
 def check_answer(question: Question, answer: Answer) -> None:
     """Raises:
     NotKnownError: this cannot be said to that question.
     """
-    if answer.verb not in (*_VERBS[question.kind], "divide" if question.kind in ("is", "still") else ""):
-        possible = ", ".join("name:NAME" if verb == "name" else verb for verb in _VERBS[question.kind])
-        raise NotKnownError(
-            f"{question.id} ({question.text}) cannot be answered with {answer.verb}; there is {possible}"
-        )
+    is_other_face = answer.verb == "face" and answer.face_id not in question.loose
+    if answer.verb not in _verbs_of(question) or is_other_face:
+        possible = ", ".join(forms_of(question, _VERBS[question.kind]))
+        raise NotKnownError(f"{question.id} ({question.text}) cannot be answered with {answer}; there is {possible}")
+
+
+def _verbs_of(question: Question) -> tuple[Verb, ...]:
+    is_divisible = question.kind in ("is", "still")
+    return (*_VERBS[question.kind], "divide") if is_divisible else _VERBS[question.kind]
+
+
+def forms_of(question: Question, verbs: Iterable[Verb]) -> Iterator[str]:
+    """Yield how these answers to a question are written."""
+    for verb in verbs:
+        if verb == "face":
+            yield from (f"face:{face}" for face in _texts(question.loose))
+        else:
+            yield "name:NAME" if verb == "name" else verb
 
 
 def verbs_for(catalog: Catalog, question: Question) -> list[Verb]:
@@ -111,15 +137,8 @@ def verbs_for(catalog: Catalog, question: Question) -> list[Verb]:
         "divide": len(question.loose) + len(question.groups) < 2,
         "name": question.kind == "one" and any(person_id in names for person_id in question.people),
     }
-    return [verb for verb in get_args(Verb) if not left_out.get(verb, False) and _can_say(question, verb)]
-
-
-def _can_say(question: Question, verb: Verb) -> bool:
-    try:
-        check_answer(question, Answer(verb))
-    except NotKnownError:
-        return False
-    return True
+    possible = _verbs_of(question)
+    return [verb for verb in get_args(Verb) if verb in possible and not left_out.get(verb, False)]
 
 
 # --- answers that contradict each other ---
@@ -171,6 +190,8 @@ def _contradiction(answers: Collection[str], why: str) -> DecisionError:
 
 def _made_one(question: Question, answer: Answer, names: Mapping[int, str]) -> frozenset[_Node]:
     """Return what is one by an answer."""
+    if question.kind == "which":
+        return frozenset({_who(question, names), ("face", answer.face_id or 0)} if answer.verb == "face" else ())
     nodes = {_person(person_id, names) for person_id in question.people} | {("face", f) for f in question.loose}
     others = nodes - {_person(question.people[0], names)} if question.kind in ("is", "still") else nodes
     if answer.verb == "yes":
@@ -185,11 +206,18 @@ def _made_one(question: Question, answer: Answer, names: Mapping[int, str]) -> f
 def _cannot_links(question: Question, answer: Answer, names: Mapping[int, str]) -> Iterator[frozenset[_Node]]:
     """Yield pairs that are two by an answer."""
     if answer.verb == "no":
-        first = _person(question.people[0], names)
+        first = _who(question, names)
         for person_id in question.people[1:]:
             yield frozenset({first, _person(person_id, names)})
         for face_id in question.loose:
             yield frozenset({first, ("face", face_id)})
+
+
+def _who(question: Question, names: Mapping[int, str]) -> _Node:
+    """Return who is asked about."""
+    if question.people or question.dropped is None:
+        return _person(question.people[0], names)
+    return ("end", name_key(str(question.dropped.to)))
 
 
 def _person(person_id: int, names: Mapping[int, str]) -> _Node:
@@ -231,7 +259,9 @@ def _record_of(question: Question, answer: Answer) -> dict[str, str]:
 
 
 def _decide(catalog: Catalog, decisions: Decisions, question: Question, answer: Answer) -> None:
-    if answer.verb == "yes":
+    if question.dropped is not None:
+        _choose(decisions, question, question.dropped, answer)
+    elif answer.verb == "yes":
         _yes(catalog, decisions, question)
     elif answer.verb == "no":
         _no(catalog, decisions, question)
@@ -245,6 +275,8 @@ def _decide(catalog: Catalog, decisions: Decisions, question: Question, answer: 
 
 def is_open(catalog: Catalog, question: Question) -> bool:
     """Whether everything that a question is about is still as it was when it was made; quick."""
+    if question.dropped is not None:
+        return question.dropped in asked_in(catalog) and is_still_asked(catalog, question.dropped)
     rows = catalog.faces.rows(question.loose)
     whose = question.people[0] if question.kind == "still" else None
     if len(rows) < len(question.loose) or any(row.person_id != whose or row.mark is not None for row in rows):
@@ -255,6 +287,16 @@ def is_open(catalog: Catalog, question: Question) -> bool:
     labels = tuple(people[person_id].label if person_id in people else "" for person_id in question.people)
     asked = question.people[1:] if question.kind in ("is", "one") else question.people
     return labels == question.labels and not any(people[person_id].is_hidden for person_id in asked)
+
+
+def _choose(decisions: Decisions, question: Question, dropped: Asked, answer: Answer) -> None:
+    """One of the faces is the person; or none, and they are on the photo without a face."""
+    who = ids.person(question.people[0]) if question.people else str(dropped.to)
+    if answer.face_id is not None:
+        decisions.assign([ids.face(answer.face_id)], who, is_new=not question.people)
+    elif answer.verb == "no":
+        decisions.present(who, [dropped.photo_id], is_new=not question.people)
+        decisions.reject(_texts(question.loose), who)
 
 
 def _yes(catalog: Catalog, decisions: Decisions, question: Question) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from facewatch.people.review.questions import Question
+    from facewatch.people.review.question import Question
     from facewatch.types import Floats
 
 GOALS = (0.1, 0.25, 0.5, 0.75, 0.85, 0.9, 0.95, 0.98, 0.99)

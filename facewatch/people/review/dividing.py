@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facewatch.errors import DecisionError
-from facewatch.people.review.questions import Subset, id_of, text_of
+from facewatch.people.review.question import Subset, id_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from facewatch.catalog import Catalog
-    from facewatch.people.review.questions import Question
+    from facewatch.people.review.question import Question
     from facewatch.types import EngineInfo
 
 

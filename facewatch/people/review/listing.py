@@ -10,7 +10,7 @@ from facewatch.people.review.coverage import Outlook, outlook, settled_by
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
-    from facewatch.people.review.questions import Question
+    from facewatch.people.review.question import Question
 
 
 class QuestionList:

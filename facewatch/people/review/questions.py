@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from facewatch.matching.chances import (
     nearest_rows,
     second_part,
 )
+from facewatch.people.review.question import Question, Subset, digest, id_of, text_of
 from facewatch.people.review.scene import (
     N_SHOWN,
     UNKNOWN,
@@ -31,12 +31,11 @@ from facewatch.people.review.scene import (
     near_people,
     nearest_pair,
 )
+from facewatch.people.review.which import which_questions
 from facewatch.types import EngineInfo
 
 if TYPE_CHECKING:
     from facewatch.types import Ints
-
-Kind = Literal["is", "one", "still", "who", "strangers"]
 
 _LIKELY = 0.2
 """A yes as probable as this is worth more than its faces, see `_worth`; `facewatch evaluate --simulate-user`."""
@@ -52,55 +51,6 @@ _LEAST_CHANCE_OF_NAMED = 0.5
 """Two people who both have a name must be this probably one: a user has probably compared them already."""
 _MOST_CANDIDATES = 256
 """Faces of the pool that one person is asked about at a time; the rest comes up when these are answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Something that one answer settles."""
-
-    id: str
-    """Says what it is about: the same question has the same id as long as it is open."""
-    kind: Kind
-    """is: faces and groups that may be a person; one: two people who may be one; still: faces of somebody with a name
-    who may be somebody else; who: somebody without a name."""
-    text: str
-    people: tuple[int, ...]
-    """is: the person, then the groups that may be it; one: the larger first; still: the person; who: the person, or
-    nobody; strangers: groups without a name."""
-    labels: tuple[str, ...]
-    """What those are called."""
-    faces: tuple[int, ...]
-    """Faces to show, best first: every one of `loose`, and some of each group or person."""
-    loose: tuple[int, ...]
-    """Single faces that it is about: of the pool, or for still those of the person that may be somebody else."""
-    n_faces: int
-    """Faces that the answer is about."""
-    chance: float
-    """How probable the expected answer is, 0 to 1."""
-    settles: float
-    """Faces that were open and belong to somebody afterwards, on average; none for still."""
-    distance: float
-    """Of the nearest face or group from the person; between the two; from the person's other faces; 0 for others."""
-
-    @property
-    def groups(self) -> tuple[int, ...]:
-        """The people without a name who may be the person that is asked about."""
-        return self.people[1:] if self.kind == "is" else ()
-
-    @property
-    def puts_right(self) -> float:
-        """Faces that are taken from somebody who they are not, on average."""
-        return (1.0 - self.chance) * self.n_faces if self.kind == "still" else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Subset:
-    """Faces and groups that were asked about together with others, and were not all the same."""
-
-    kind: Kind
-    person_id: int
-    loose: frozenset[int]
-    groups: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +78,9 @@ def open_questions(
     """Return every question that is open, best first.
 
     Nobody is asked about again that was said to be somebody else, and nobody who is in a photo with the other and does
-    not look like it. Two people who both have a name come first: no run makes them one. Groups that are near everybody
-    come last, and before that one question is about all of them.
+    not look like it. What a user said in the people folder and left unclear comes first, then two people who both have
+    a name: no run makes them one. Groups that are near everybody come last, and before that one question is about all
+    of them.
 
     Args:
         parts: what is asked about apart, because it was not all the same.
@@ -153,7 +104,8 @@ def open_questions(
     def is_of_hub(question: Question) -> bool:
         return question.kind == "who" and not scene.hubs.isdisjoint(question.people)
 
-    return sorted(questions, key=lambda q: (not is_of_named(q), is_of_hub(q), -worth(q), q.id))
+    best_first = sorted(questions, key=lambda q: (not is_of_named(q), is_of_hub(q), -worth(q), q.id))
+    return [*which_questions(catalog), *best_first]
 
 
 def _worth(scene: Scene, questions: Iterable[Question], n_open: int) -> Callable[[Question], float]:
@@ -282,22 +234,6 @@ def _is_question(scene: Scene, person_id: int, atoms: Sequence[_Atom]) -> Questi
         settles=chance * n_faces,
         distance=min(atom.distance for atom in atoms),
     )
-
-
-def id_of(kind: Kind, person_id: int, loose: Iterable[int], groups: Iterable[int]) -> str:
-    """Return the id of a question whether these faces and groups are a person."""
-    return f"{kind}:{ids.person(person_id)}:{_digest(loose, groups)}"
-
-
-def text_of(kind: Kind, label: str, n_faces: int) -> str:
-    """Return the words of a question whether so many faces are a person who is called so."""
-    faces = "is this face" if n_faces == 1 else f"are these {n_faces} faces"
-    return f"{faces} of {label} really {label}?" if kind == "still" else f"{faces} {label}?"
-
-
-def _digest(loose: Iterable[int], groups: Iterable[int]) -> str:
-    said = f"{sorted(loose)} {sorted(groups)}"
-    return hashlib.sha256(said.encode()).hexdigest()[:6]
 
 
 # --- are two people one? ---
@@ -457,7 +393,7 @@ def _who_questions(scene: Scene, likely: Collection[int]) -> Iterator[Question]:
             yield _who_question(scene, f"who:{ids.person(person.id)}", (person,), scene.shown(person.id), (), n_faces)
     for faces in alike_in_pool(scene, likely):
         # Ids of many would be too long to type.
-        known_by = "+".join(map(ids.face, faces)) if len(faces) <= 2 else f"faces:{_digest(faces, ())}"
+        known_by = "+".join(map(ids.face, faces)) if len(faces) <= 2 else f"faces:{digest(faces, ())}"
         yield _who_question(scene, f"who:{known_by}", (), faces, faces, len(faces))
 
 
@@ -496,7 +432,7 @@ def _strangers_questions(scene: Scene) -> Iterator[Question]:
     each = max(1, N_SHOWN // len(groups))
     n_faces = sum(map(scene.size, groups))
     yield Question(
-        id=f"strangers:{_digest((), groups)}",
+        id=f"strangers:{digest((), groups)}",
         kind="strangers",
         text=f"are these {n_faces} faces no faces, or strangers whom you do not care about?",
         people=tuple(groups),

@@ -12,7 +12,8 @@ from facewatch.people.record import Decided
 from facewatch.people.review.answers import Answer, check_answers, decide, decide_all, is_open
 from facewatch.people.review.coverage import Coverage, coverage
 from facewatch.people.review.dividing import divided, halves
-from facewatch.people.review.questions import Question, Subset, open_questions
+from facewatch.people.review.question import Question, Subset
+from facewatch.people.review.questions import open_questions
 from facewatch.types import EngineInfo
 
 NO_ANSWERS = ("skip", "divide")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
-    from facewatch.people.review.questions import Question
+    from facewatch.people.review.question import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def rows_of(catalog: Catalog, question: Question, *, n_compared: int) -> list[Qu
             for person_id, label in zip(question.people, question.labels, strict=True)
         ]
     rows = [QuestionRow("", None, question.faces, is_asked_about=True)]
-    if question.kind in ("is", "still"):
+    if question.people and question.kind in ("which", "is", "still"):
         person_id, in_doubt = question.people[0], set(question.loose)
         best = catalog.faces.best_of([person_id], n_compared + len(in_doubt)).get(person_id, [])
         known = [face_id for face_id in best if face_id not in in_doubt]

@@ -58,7 +58,7 @@ function ready(one) {
   const input = one.querySelector(".answer-name input");
   names = input ? new Names(input, { newLabel: (text) => `New person “${text}”` }) : null;
   if (names === null) return;
-  names.onPick = ({ name }) => give("name", name);
+  names.onPick = ({ name }) => give("name", { name });
   names.onLeave = () => { input.value = ""; heading(one).focus({ preventScroll: true }); };
   input.form.addEventListener("submit", (event) => event.preventDefault());
 }
@@ -146,7 +146,7 @@ function advance() {
 
 // --- answers ---
 
-function give(verb, name) {
+function give(verb, details = {}) {
   const one = article(), id = idOf(one);
   if (!id || one.dataset.gone) return;
   if (verb === "skip") { skip(id); return; }
@@ -156,9 +156,11 @@ function give(verb, name) {
   // The page is not fetched again between the answer and what comes of it.
   const release = hold();
   advance();
-  answer.entry = telling.then(() => tell(answer, verb, name)).finally(release);
+  answer.entry = telling.then(() => tell(answer, verb, details)).finally(release);
   telling = answer.entry;
 }
+
+const press = ({ dataset: { verb, faceId } }) => give(verb, faceId ? { face: Number(faceId) } : {});
 
 // A question that is skipped comes again in the end; no answer, so nobody need know.
 function skip(id) {
@@ -171,9 +173,9 @@ function skip(id) {
 }
 
 // Make an answer known; returns its entry in the journal, null: it decided nothing.
-async function tell(answer, verb, name) {
+async function tell(answer, verb, details) {
   try {
-    const done = await api("/review/answers", { question: answer.id, answer: verb, ...(name === undefined ? {} : { name }) });
+    const done = await api("/review/answers", { question: answer.id, answer: verb, ...details });
     if (done.entry_id === null) drop(answer); else remember(done.entry_id);
     say(`${done.said[0].toUpperCase()}${done.said.slice(1)}.`);
     if (done.halves.length) await showHalves(done.halves);
@@ -270,7 +272,7 @@ document.addEventListener("keydown", (event) => {
   const button = stage.querySelector(`.answers [data-key="${CSS.escape(event.key)}"]`);
   const field = stage.querySelector(".answer-name input");
   if (event.key === "u" && given.length) takeBack();
-  else if (button && !event.repeat) give(button.dataset.verb);
+  else if (button && !event.repeat) press(button);
   else if (field && (event.key === "t" || (event.key === "Enter" && !event.target.closest("a, button")))) field.focus();
   else if (event.key === "m") more();
   else if (event.key === "o") openPhoto();
@@ -281,7 +283,7 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", (event) => {
   const answer = event.target.closest(".answers [data-verb]"), past = event.target.closest("[data-undo]");
-  if (answer) give(answer.dataset.verb);
+  if (answer) press(answer);
   else if (event.target.closest("[data-more]")) more();
   else if (event.target.closest(".undo-last")) takeBack();
   else if (past) takeBackPast(past);

@@ -215,7 +215,7 @@ class App:
         """
         from facewatch.folders.photos import PhotoFolder
 
-        return PhotoFolder(self.catalog, root, kind=self.config["folders.link"], people=self.folder.root)
+        return PhotoFolder(self.catalog, root, kind=self.folder.kind, people=self.folder.root)
 
     def exporter(self, root: Path, form: ExportForm, workers: PictureWorkers | None = None) -> Exporter:
         """Return what exports photos or faces into a folder; `workers` take the place of the worker processes.

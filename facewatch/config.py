@@ -308,10 +308,10 @@ SETTINGS = (
     Setting("cluster.after_seconds", 60, "... or when faces have waited this long.", _number(1, 86400)),
     Setting(
         "folders.link",
-        "symlink",
+        "auto",
         "How a photo gets into a person's folder: a symlink, a hard link, a copy, or a reflink: a copy that takes no "
-        "room (Btrfs, XFS).",
-        _choice("symlink", "hardlink", "copy", "reflink"),
+        'room (Btrfs, XFS). "auto" takes what the disk can hold, and keeps to it.',
+        _choice("auto", "symlink", "hardlink", "copy", "reflink"),
     ),
     Setting("folders.unnamed", True, 'Make folders for unnamed people too, under "_unnamed".', _yes_no),
     Setting(

@@ -173,7 +173,7 @@ def people_folder_of(config: Config, remembered: str | None = None, library_id: 
 def people_shape_of(config: Config) -> Shape:
     """Return what the people folder looks like."""
     return Shape(
-        kind=config["folders.link"],
+        kind=None if config["folders.link"] == "auto" else config["folders.link"],
         unnamed_photos=config["folders.unnamed_photos"] if config["folders.unnamed"] else None,
         n_suggested=config["folders.review"],
         by_year=config["folders.layout"] == "person/year",

@@ -914,9 +914,16 @@ def test_a_people_folder_that_cannot_be_made_is_told(library: Library) -> None:
 @pytest.mark.parametrize("kind", ["exfat", "vfat"])
 def test_a_file_system_without_links_is_told(scanned: Library, kind: str) -> None:
     mounts = (Mounted("/", "ext4"), Mounted(str(scanned.people), kind))
-    finding = one(look(scanned, mounts=lambda: mounts), "people folder")
+    finding = one(look(scanned, {"folders.link": "symlink"}, mounts=lambda: mounts), "people folder")
     assert f"on {kind}, which cannot hold a symlink" in finding.text
     assert 'link = "copy"' in finding.remedy
+    finding = one(look(scanned, mounts=lambda: mounts), "people folder")
+    assert f"on {kind}, which holds no links: photos get there as copies, which take room" in finding.text
+
+
+def test_links_of_another_kind_than_usual_are_told(scanned: Library) -> None:
+    scanned.scan(**{"folders.link": "hardlink"})
+    assert "photos get there as hard links" in [f.text for f in told(look(scanned), "people folder", level="ok")]
 
 
 def test_a_file_system_without_reflinks_is_told(scanned: Library) -> None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import Library
+from drawn import FAMILY, Library
 
 from facewatch.app import App
 from facewatch.checks.audit import check_folder
-from facewatch.errors import ConfigError
+from facewatch.errors import ConfigError, FolderError
+from facewatch.folders.disk import make_link
+from facewatch.folders.model import CALLED, LinkKind, Shape
 from facewatch.folders.readback import Doubt
+from facewatch.folders.sync import PeopleFolder
 from facewatch.people.corrections import Decisions
 from facewatch.people.from_folder import Meaning
+from facewatch.presentation.reports import status_facts
 from facewatch.types import Match
 
 THREE = {"folders.unnamed_photos": 3}
@@ -75,6 +84,111 @@ def test_who_grows_past_the_number_gets_a_folder_with_the_photos_from_before(pla
     assert {path for path in place.tree() if path.startswith("_unnamed/")} == {
         f"_unnamed/Person 0003/{name}.png" for name in "efh"
     }
+
+
+# What kind of links --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Disk:
+    """Makes only these kinds of links; the others it refuses as `errno` says."""
+
+    holds: Collection[LinkKind]
+    errno: int = errno.EPERM
+
+    def __call__(self, kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+        if kind not in self.holds:
+            raise OSError(self.errno, os.strerror(self.errno))
+        make_link("copy" if kind == "reflink" else kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
+
+
+EXFAT, SHARE, EXT4 = Disk({"copy"}), Disk({"hardlink", "copy"}), Disk({"symlink", "hardlink", "copy"})
+
+
+def kinds_on(library: Library, disk: Disk, kind: LinkKind | None = None) -> Counter[str]:
+    """Return how many links of which kind stand on record when the people folder has been synced on such a disk."""
+    with library.app() as app:
+        folder = PeopleFolder(app.catalog, library.people, shape=Shape(kind=kind), make_link=disk)
+        folder.sync()
+        assert folder.plan().is_empty
+        kinds = Counter(link.stamp.partition(":")[0] for link in app.catalog.links.all())
+        assert folder.kind in kinds
+        return kinds
+
+
+@pytest.mark.parametrize(
+    ("disk", "kind"),
+    [(EXT4, "symlink"), (SHARE, "hardlink"), (Disk({"reflink", "copy"}), "reflink"), (EXFAT, "copy")],
+)
+def test_links_are_of_the_kind_that_the_disk_can_hold(place: Library, disk: Disk, kind: str) -> None:
+    assert kinds_on(place, disk) == {kind: 7}
+    with place.app() as app:
+        shown = dict(status_facts(app.status(), datetime.now(UTC)))["people folder"]
+        assert shown == f"{place.people}{'' if kind == 'symlink' else f' ({CALLED[app.folder.kind]})'}"
+
+
+def test_what_was_chosen_is_said_once_and_stays(place: Library, caplog: pytest.LogCaptureFixture) -> None:
+    said = "cannot hold a symlink (Operation not permitted), so photos get there as hard links (link under [folders])"
+    assert kinds_on(place, SHARE) == {"hardlink": 7}
+    assert kinds_on(place, SHARE) == {"hardlink": 7}
+    assert caplog.text.count(said) == 1
+    inodes = {path: (place.people / path).lstat().st_ino for path in standing(place)}
+    assert kinds_on(place, EXT4) == {"hardlink": 7}, "nothing is made again because symlinks would do, too"
+    assert {path: (place.people / path).lstat().st_ino for path in standing(place)} == inodes
+    assert kinds_on(place, EXT4, "symlink") == {"symlink": 7}, "whoever asks for them gets them"
+
+
+def test_a_folder_that_was_moved_to_another_disk_gets_what_that_can_hold(place: Library) -> None:
+    assert kinds_on(place, SHARE) == {"hardlink": 7}
+    assert kinds_on(place, Disk({"symlink", "copy"}, errno.EXDEV)) == {"symlink": 7}
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EIO])
+def test_a_disk_that_is_full_or_broken_is_no_reason_for_another_kind(place: Library, number: int) -> None:
+    before = place.tree()
+    with place.app() as app:
+        folder = PeopleFolder(app.catalog, place.people, shape=Shape(kind=None), make_link=Disk({"copy"}, number))
+        with pytest.raises(FolderError, match=os.strerror(number)):
+            folder.sync()
+        assert folder.kind == "symlink"
+    assert place.tree() == before
+
+
+def test_a_library_that_is_not_there_is_no_reason_for_another_kind(place: Library) -> None:
+    assert kinds_on(place, SHARE) == {"hardlink": 7}
+    place.photos.rename(place.base / "elsewhere")
+    assert kinds_on(place, SHARE) == {"hardlink": 7}
+
+
+def test_a_kind_that_was_chosen_without_photos_is_tried_again_with_one(library: Library) -> None:
+    """The people folder is on another file system than the photos, which only a photo can tell."""
+    across = Disk({"hardlink", "copy"})
+
+    def maker(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+        if kind == "hardlink" and target != ".facewatch":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        across(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
+
+    with library.app() as app:
+        folder = PeopleFolder(app.catalog, library.people, shape=Shape(kind=None), make_link=maker)
+        folder.check()
+        assert folder.kind == "hardlink"
+        library.draw_all(FAMILY)
+        library.scan(**{"folders.link": "copy"})
+        shutil.rmtree(library.people / "_unnamed")
+        folder.check()
+        assert folder.kind == "copy"
+
+
+@pytest.mark.parametrize("kind", [None, "copy"])
+def test_copies_that_find_no_room_are_not_begun(place: Library, kind: LinkKind | None) -> None:
+    before = place.tree()
+    os.truncate(place.photos / "c.png", 1 << 43)
+    with place.app() as app:
+        folder = PeopleFolder(app.catalog, place.people, shape=Shape(kind=kind), make_link=EXFAT)
+        with pytest.raises(FolderError, match=r"7 copies of photos would take 8796\d+ MB, and its disk"):
+            folder.sync()
+    assert place.tree() == before
 
 
 # People together -----------------------------------------------------------------------------------------------------

@@ -762,7 +762,7 @@ def test_no_name_whatever_breaks_the_metrics(roots: list[str], causes: list[str]
 
 
 EMPTY = Status(
-    paths=StatusPaths(settings="", catalog="", people_folder="", photos=[], aligned=[]),
+    paths=StatusPaths(settings="", catalog="", people_folder="", links="symlink", photos=[], aligned=[]),
     engine=EngineStatus(in_use="", fault=None, switch=None),
     counts=Counts(**dict.fromkeys((one.name for one in fields(Counts)), 0)),
     last_scan=None,

@@ -240,6 +240,13 @@ class Links(TableAccess):
         rows = self._db.execute(f"{_SELECT_LINK} WHERE {_among('person_id', only)} ORDER BY id")
         return [_link(row) for row in rows]
 
+    def most_common_kind(self) -> str | None:
+        """Return how the stamps of most links begin, before the colon; None: there are none."""
+        return self._first(
+            "SELECT CAST(substr(stamp, 1, instr(stamp, CAST(':' AS BLOB)) - 1) AS TEXT) AS kind FROM links"
+            " WHERE stamp <> x'' GROUP BY kind ORDER BY COUNT(*) DESC, kind LIMIT 1"
+        )
+
     def at(self, path: str) -> LinkRow | None:
         """Return the link made at this path below the people folder."""
         row = self._db.execute(f"{_SELECT_LINK} WHERE path = ?", [os.fsencode(path)]).fetchone()

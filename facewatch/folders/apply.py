@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from facewatch.errors import FolderError
@@ -38,6 +39,7 @@ from facewatch.folders.model import (
     printable,
 )
 from facewatch.fs.atomic import exists, rename_apart
+from facewatch.text import plural
 
 _BATCH = 1000
 """Actions that are recorded before they are done."""
@@ -299,6 +301,32 @@ class _Work:
         """Remove the beginning of a copy that a crash left."""
         with contextlib.suppress(OSError):
             os.unlink(PART, dir_fd=self._opened.top)
+
+
+def copies_to_make(todo: Plan) -> list[int]:
+    """Return the size in bytes of each file that the plan copies; 0: it cannot be seen."""
+    return [_size(action.source) for action in todo.actions if isinstance(action, MakeLink) and not action.is_done]
+
+
+def _size(path: str) -> int:
+    try:
+        return read_entry(path).size
+    except OSError:
+        return 0
+
+
+def check_room(todo: Plan, root: Path) -> None:
+    """Refuse to fill a disk with copies to the last byte.
+
+    Raises:
+        FolderError: the copies that the plan makes do not fit.
+    """
+    sizes = copies_to_make(todo)
+    if sizes and sum(sizes) > (n_free := disk_usage(root).free):
+        raise FolderError(
+            f"{root}: {plural(len(sizes), 'copy', 'copies')} of photos would take {sum(sizes) / 1e6:.0f} MB, and its "
+            f"disk has {n_free / 1e6:.0f} MB left: free some space, or choose another people folder"
+        )
 
 
 def remove_empty(root: Path, folders: Iterable[str]) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch.errors import FolderError
 from facewatch.folders.apply import refusal
 from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of
-from facewatch.folders.model import LINK_KINDS, MARKER, PART, LinkKind
+from facewatch.folders.model import CALLED, LINK_KINDS, MARKER, PART, LinkKind
 from facewatch.fs.atomic import UNSUPPORTED, exists, rename_apart, write_part
 from facewatch.fs.beneath import open_file
 from facewatch.fs.mounts import is_folder
 from facewatch.text import printable
+
+log = logging.getLogger(__name__)
 
 _PROBE = ".facewatch.probe"
 
@@ -36,17 +39,19 @@ def check_people_folder(
     library_id: str,
     kind: LinkKind,
     *,
+    instead: Collection[LinkKind] = (),
     sample: Path | None = None,
     make_link: LinkMaker = make_link,
-) -> None:
-    """Make the folder if it is not there, mark it as this library's, and try out that kind of link.
+) -> LinkKind:
+    """Make the folder if it is not there, mark it as this library's, and return what kind of link it can hold: this
+    one, or the first that it can of those that may be `instead`.
 
     Args:
         sample: a photo of the library, to try a hard link to, or a reflink of; without it one inside the people
             folder is tried.
 
     Raises:
-        FolderError: it belongs to another library, cannot be written, or cannot hold that kind of link.
+        FolderError: it belongs to another library, cannot be written, or cannot hold such links.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -65,7 +70,13 @@ def check_people_folder(
             if error.errno not in UNSUPPORTED:
                 raise refusal(root, error) from error
             others = [other for other in LINK_KINDS if _can_hold(other, sample, opened.top, make_link)]
-            raise FolderError(f"{root}: {link_fault(kind, error, others)}") from error
+            chosen = next((other for other in others if other in instead), None)
+            if chosen is None:
+                raise FolderError(f"{root}: {link_fault(kind, error, others)}") from error
+            why = _refused(kind, error)
+            log.warning("%s: %s, so photos get there as %s (link under [folders])", root, why, CALLED[chosen])
+            return chosen
+    return kind
 
 
 def check_apart(root: Path, libraries: Iterable[Path], people: Path) -> None:
@@ -215,7 +226,7 @@ def _try_link(kind: LinkKind, sample: Path | None, top: int, make_link: LinkMake
             os.unlink(_PROBE, dir_fd=top)
 
 
-_ON_ONE_FILE_SYSTEM = {"hardlink": "hard links", "reflink": "reflinks"}
+_ON_ONE_FILE_SYSTEM = ("hardlink", "reflink")
 
 
 def _can_hold(kind: LinkKind, sample: Path | None, top: int, make_link: LinkMaker) -> bool:
@@ -229,7 +240,10 @@ def _can_hold(kind: LinkKind, sample: Path | None, top: int, make_link: LinkMake
 def link_fault(kind: LinkKind, error: OSError, others: Iterable[LinkKind] = ("symlink", "hardlink", "copy")) -> str:
     """Return why a folder cannot hold that kind of link, and which of the others to set instead."""
     instead = " or ".join(f'"{other}"' for other in others if other != kind)
-    fault = f"cannot hold a {kind} ({error.strerror})"
+    return f"{_refused(kind, error)}: {f'set link = {instead}' if instead else 'choose another people folder'}"
+
+
+def _refused(kind: LinkKind, error: OSError) -> str:
     if error.errno == errno.EXDEV and kind in _ON_ONE_FILE_SYSTEM:
-        fault = f"{_ON_ONE_FILE_SYSTEM[kind]} need the folder and the library on one file system, and they are on two"
-    return f"{fault}: {f'set link = {instead}' if instead else 'choose another people folder'}"
+        return f"{CALLED[kind]} need the folder and the library on one file system, and they are on two"
+    return f"cannot hold a {kind} ({error.strerror})"

@@ -20,6 +20,12 @@ LinkKind = Literal["symlink", "hardlink", "copy", "reflink"]
 LINK_KINDS: tuple[LinkKind, ...] = ("symlink", "hardlink", "reflink", "copy")
 """Those that take least room first. A reflink is a copy that shares what it holds with the photo until one of them is
 changed."""
+CALLED: Mapping[LinkKind, str] = {
+    "symlink": "symlinks",
+    "hardlink": "hard links",
+    "reflink": "reflinks",
+    "copy": "copies",
+}
 COPIES = frozenset({"copy", "reflink"})
 """Kinds that are files of their own, known by their size and time."""
 Entries = Mapping[str, "FolderEntry"]
@@ -29,7 +35,8 @@ Entries = Mapping[str, "FolderEntry"]
 class Shape:
     """What the people folder looks like, as the settings say."""
 
-    kind: LinkKind = "symlink"
+    kind: LinkKind | None = "symlink"
+    """None: what the place can hold, and as long as it can, what is there."""
     unnamed_photos: int | None = 1
     """Photos that somebody without a name needs to have a folder; None: nobody without a name has one."""
     together: tuple[tuple[str, ...], ...] = ()
@@ -46,6 +53,11 @@ class Shape:
         knows), and what the names of links to it begin with; "": none, nothing."""
         year = taken[:4] if self.by_year else ""
         return year, f"{taken[:10]} {taken[11:].replace(':', '.')} " if self.with_dates and taken else ""
+
+
+def kind_of_links(wanted: LinkKind | None, before: str | None) -> LinkKind:
+    """Return how photos get into the folders: as it is set (None: it is not), else as most got there `before`."""
+    return wanted if wanted is not None else next((kind for kind in LINK_KINDS if kind == before), "symlink")
 
 
 _MTIME_SLACK_NS = 2_000_000_000

@@ -12,14 +12,15 @@ from typing import Protocol
 
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
-from facewatch.folders.apply import apply, refusal, remove_empty, resume
+from facewatch.folders.apply import apply, check_room, refusal, remove_empty, resume
 from facewatch.folders.asked import asked_in
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
-from facewatch.folders.disk import is_intact, place_in, read_disk, read_entry
+from facewatch.folders.disk import LinkMaker, is_intact, make_link, place_in, read_disk, read_entry
 from facewatch.folders.extras import Extra, ExtrasRecord, Suggested, groups_of
 from facewatch.folders.ledger import INTENTS, CatalogLedger
 from facewatch.folders.model import (
+    LINK_KINDS,
     MARKER,
     Applied,
     Disk,
@@ -36,6 +37,7 @@ from facewatch.folders.model import (
     WantedLink,
     fits_folder,
     home_of,
+    kind_of_links,
 )
 from facewatch.folders.plan import plan
 from facewatch.folders.readback import FolderView, ReadBack, own_paths, read_back
@@ -127,14 +129,18 @@ class PeopleFolder:
         *,
         shape: Shape,
         before_sync: Callable[[], None] = lambda: None,
+        make_link: LinkMaker = make_link,
     ) -> None:
         """`before_sync` is called before it is asked what the catalog wants of it."""
         self.root = root
         self._catalog = catalog
         self._before_sync = before_sync
         self._shape = shape
-        self._kind: LinkKind = shape.kind
+        self._kind: LinkKind | None = shape.kind
+        self._make_link = make_link
         self._is_checked = False
+        self._is_tried = False
+        """Links were tried with a photo, or it is set of what kind they are."""
         self._asker = Asker()
         self._is_believed_deleted = False
         self.edits: Edits | None = None
@@ -143,6 +149,11 @@ class PeopleFolder:
         self._extras = ExtrasRecord(root)
         self._said = frozenset[str]()
         """What is wrong with the settings, and was logged."""
+
+    @property
+    def kind(self) -> LinkKind:
+        """How photos get into the folders."""
+        return self._kind or kind_of_links(None, self._catalog.links.most_common_kind())
 
     def plan(self, only: Collection[int] | None = None) -> Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
@@ -153,8 +164,8 @@ class PeopleFolder:
         own, others = self._made(only)
         groups, faults = self._groups()
         wanted, links = self._wanted_folders(only, groups), known.links
-        disk = read_disk(self.root, wanted, links, own, self._kind, known=known.folders)
-        made = plan(wanted, links, own, disk, self._kind, reserved=list(others.values()))
+        disk = read_disk(self.root, wanted, links, own, self.kind, known=known.folders)
+        made = plan(wanted, links, own, disk, self.kind, reserved=list(others.values()))
         return replace(made, faults=(*made.faults, *faults)) if only is None else made
 
     def _groups(self) -> tuple[list[Extra], list[str]]:
@@ -190,7 +201,7 @@ class PeopleFolder:
             FolderError: it cannot be read.
         """
         made = self._catalog.links.folders()
-        return read_disk(self.root, (), self._recorded_links(None), made, self._kind)
+        return read_disk(self.root, (), self._recorded_links(None), made, self.kind)
 
     def made(self) -> tuple[set[str], set[str]]:
         """Return the paths of all folders and of all links that are on record, extra folders and years among them."""
@@ -240,7 +251,7 @@ class PeopleFolder:
             if not (self.root / MARKER).exists():
                 only = None  # it is made again: for everybody
             self.check()
-            ledger = CatalogLedger(self._catalog, self._kind, self._extras)
+            ledger = CatalogLedger(self._catalog, self.kind, self._extras)
             self._resume(ledger)
             is_cut_off = self._state.is_cut_off
             if is_repair or not self._state.is_as_left:
@@ -257,6 +268,8 @@ class PeopleFolder:
             only = self._with_groups(self._concerned(only, concluded))
             only = only if only is None else set(only) - (concluded.held or set())
             plan = self._plan(only, known) if known is not None else self.plan(only)
+            if self.kind == "copy":
+                check_room(plan, self.root)
             linked = self._hard_linked(plan, only)
             if plan.actions:
                 self._state.begin()
@@ -264,8 +277,9 @@ class PeopleFolder:
                 applied = apply(
                     plan,
                     self.root,
-                    kind=self._kind,
+                    kind=self.kind,
                     ledger=ledger,
+                    make_link=self._make_link,
                     libraries=self._catalog.roots.all(),
                     intend=ledger.intend,
                 )
@@ -346,7 +360,7 @@ class PeopleFolder:
         """Return folders and links of these people, if all stand where they were made."""
         own, _ = self._made(only)
         links = self._recorded_links(only)
-        folders = read_disk(self.root, (), links, own, self._kind).folders
+        folders = read_disk(self.root, (), links, own, self.kind).folders
         are_there = all(folder in folders for folder in own.values())
         is_whole = are_there and all(is_intact(link.path, link.stamp, folders) for link in links)
         return _Known(links, folders) if is_whole else None
@@ -380,7 +394,7 @@ class PeopleFolder:
         links = self._recorded_links(only) if removed else []
         sources = {link.source for link in links if link.link_id in removed}
         made = [action for action in plan.actions if isinstance(action, MakeLink | MoveLink)]
-        sources |= {a.source for a in made if self._kind == "hardlink" or (a.stamp or "").startswith("hardlink:")}
+        sources |= {a.source for a in made if self.kind == "hardlink" or (a.stamp or "").startswith("hardlink:")}
         return fingerprints_of(map(Path, sources))
 
     def _resume(self, ledger: CatalogLedger) -> None:
@@ -391,18 +405,26 @@ class PeopleFolder:
             ledger.end()
 
     def check(self) -> None:
-        """Make and try the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong."""
-        if self._is_checked:
+        """Make the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong. Try what
+        links it can hold, again when there is a photo to try it with."""
+        if self._is_checked and (self._is_tried or not (self.root / MARKER).exists()):
             return
         if not is_folder(self.root):
             self._check_may_be_made()
         photo = self._catalog.photos.some()
-        sample = Path(self._catalog.files.sources([photo])[photo][0]) if photo is not None else None
-        tried = fingerprints_of([sample] if sample else [])
-        check_people_folder(self.root, self._catalog.library_id, self._kind, sample=sample)
-        if self._kind == "hardlink":
+        tried = fingerprints_of(map(Path, self._catalog.files.sources([photo])[photo][:1] if photo is not None else ()))
+        sample = next(iter(tried), None)
+        self._kind = check_people_folder(
+            self.root,
+            self._catalog.library_id,
+            self.kind,
+            instead=LINK_KINDS if self._shape.kind is None else (),
+            sample=sample,
+            make_link=self._make_link,
+        )
+        if self.kind == "hardlink":
             keep_ctimes(self._catalog, tried)
-        self._is_checked = True
+        self._is_checked, self._is_tried = True, sample is not None or self._shape.kind is not None
         settings, drive = self._catalog.settings, str(self.root.stat().st_dev)
         before = settings.get("people_folder")
         if (before, settings.get(DRIVE)) == (str(self.root), drive):

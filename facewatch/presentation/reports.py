@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
 from facewatch.catalog import display
+from facewatch.folders.model import CALLED
 from facewatch.heartbeat import Activity
 from facewatch.models.packs import megabytes
 from facewatch.presentation import local_time
@@ -93,6 +94,7 @@ def status_row(status: Status) -> dict[str, Any]:
         "settings": paths.settings,
         "catalog": paths.catalog,
         "people_folder": paths.people_folder,
+        "links": paths.links,
         "photos": paths.photos,
         "engine": engine.in_use,
         "engine_fault": engine.fault,
@@ -134,7 +136,7 @@ def status_facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     live = health.live
     yield "settings", paths.settings
     yield "photos", ", ".join(paths.photos) or "none yet: facewatch scan PHOTOS"
-    yield "people folder", paths.people_folder
+    yield "people folder", paths.people_folder + ("" if paths.links == "symlink" else f" ({CALLED[paths.links]})")
     yield "catalog", paths.catalog
     yield "engine", current.engine.in_use
     doing = doing_now(live, now) if live else ""

@@ -20,6 +20,7 @@ from facewatch import __version__
 from facewatch.catalog import Catalog, FaultyFile, by_cause, paused_since
 from facewatch.catalog.backup import Backups
 from facewatch.errors import EngineError
+from facewatch.folders.model import LinkKind
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, holder
@@ -82,6 +83,8 @@ class StatusPaths:
     """The settings file, or "defaults"."""
     catalog: str
     people_folder: str
+    links: LinkKind
+    """How photos get there."""
     photos: list[str]
     aligned: list[str]
     """Libraries of face crops."""
@@ -176,6 +179,7 @@ class StatusReport:
                 settings=self.settings,
                 catalog=str(catalog.path),
                 people_folder=str(self.folder.root),
+                links=self.folder.kind,
                 photos=[str(root) for root in roots],
                 aligned=[str(root) for root in catalog.roots.aligned()],
             ),

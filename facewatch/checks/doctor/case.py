@@ -27,12 +27,14 @@ from facewatch.catalog.opening import connect_reading
 from facewatch.checks import Finding, Severity
 from facewatch.config import Config
 from facewatch.errors import CatalogError
+from facewatch.folders.model import LinkKind, kind_of_links
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, holder
 from facewatch.fs.mounts import Mount, file_system_of, is_folder
 from facewatch.fs.sidecar import beside
 from facewatch.library.layout import distinct_roots
 from facewatch.library.scan import IGNORE_MARKERS, Rules
+from facewatch.settings import people_shape_of
 from facewatch.types import Fingerprint, Progress
 from facewatch.watcher.services import ServiceManager, find_manager
 from facewatch.watcher.systemd import run_command
@@ -409,6 +411,12 @@ class Case:
     def links(self) -> list[LinkRow]:
         """The links on record."""
         return self.catalog.links.all() if self.catalog else []
+
+    @cached_property
+    def link_kind(self) -> LinkKind:
+        """How photos get into the people folder."""
+        before = self.catalog.links.most_common_kind() if self.catalog else None
+        return kind_of_links(people_shape_of(self.config).kind, before)
 
     @cached_property
     def mounts(self) -> Sequence[Mount]:

@@ -3,7 +3,6 @@ folder: whether it is there, is this catalog's, can hold links, and holds those 
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import stat
@@ -32,8 +31,9 @@ from facewatch.checks.doctor.case import (
     split_advice,
 )
 from facewatch.errors import FolderError
+from facewatch.folders.apply import copies_to_make
 from facewatch.folders.check import PlaceFault, fault_of
-from facewatch.folders.model import MARKER, MakeLink, Plan
+from facewatch.folders.model import CALLED, MARKER, LinkKind, Plan
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.mounts import is_folder, is_network
@@ -333,24 +333,33 @@ def _place_fault(case: Case) -> PlaceFault | None:
 
 def kind_of_link(case: Case) -> Iterator[Finding]:
     """Whether the place can hold the wanted kind of link, by its file system and its disk."""
-    wanted, name = case.config["folders.link"], shown(case.people)
-    place = existing(case.people)
-    system = case.file_system_of(case.people)
-    if wanted != "copy" and system in WITHOUT_LINKS:
-        what = f"{name}: on {system}, which cannot hold a {wanted}"
+    kind, name, system = case.link_kind, shown(case.people), case.file_system_of(case.people)
+    is_chosen = case.config["folders.link"] == "auto"
+    if system in WITHOUT_LINKS and is_chosen:
+        what = f"{name}: on {system}, which holds no links: photos get there as copies, which take room"
+        yield remark(PEOPLE, what, "if that is too much, put the folder on another disk")
+    elif system in WITHOUT_LINKS and kind != "copy":
+        what = f"{name}: on {system}, which cannot hold a {kind}"
         yield broken(PEOPLE, what, 'set link = "copy" under [folders], or put the folder on another disk')
-    elif wanted == "reflink" and system in WITHOUT_REFLINKS:
-        what = f"{name}: on {system}, which cannot hold a reflink"
-        yield broken(PEOPLE, what, 'set link = "symlink", "hardlink" or "copy" under [folders]')
-    elif wanted == "symlink" and system in PERHAPS_WITHOUT_SYMLINKS:
+    elif kind == "symlink" and system in PERHAPS_WITHOUT_SYMLINKS:
         what = f"{name}: on {system}, which holds symlinks only if it was mounted so, and not every machine sees them"
         yield remark(PEOPLE, what, 'if folders stay empty: link = "copy" under [folders]')
-    elif wanted in ("hardlink", "reflink"):
-        device = place.stat().st_dev
-        for root in case.present_roots:
-            if root.stat().st_dev != device:
-                what = f"{wanted}s from {shown(root)} to {name} cannot be made: they are on two file systems"
-                yield broken(PEOPLE, what, 'set link = "symlink" or "copy" under [folders]')
+    elif is_chosen:
+        if kind != "symlink":
+            yield fine(PEOPLE, f"photos get there as {CALLED[kind]}")
+    elif kind == "reflink" and system in WITHOUT_REFLINKS:
+        what = f"{name}: on {system}, which cannot hold a reflink"
+        yield broken(PEOPLE, what, 'set link = "symlink", "hardlink" or "copy" under [folders]')
+    elif kind in ("hardlink", "reflink"):
+        yield from _on_two_file_systems(case, kind)
+
+
+def _on_two_file_systems(case: Case, kind: LinkKind) -> Iterator[Finding]:
+    device = existing(case.people).stat().st_dev
+    for root in case.present_roots:
+        if root.stat().st_dev != device:
+            what = f"{kind}s from {shown(root)} to {shown(case.people)} cannot be made: they are on two file systems"
+            yield broken(PEOPLE, what, 'set link = "symlink" or "copy" under [folders]')
 
 
 def dangling(case: Case) -> Iterator[Finding]:
@@ -451,23 +460,13 @@ def _differences(case: Case, plan: Plan) -> Iterator[Finding]:
 
 def _copies(case: Case, plan: Plan) -> Iterator[Finding]:
     """Whether the copies that are still to be made find room."""
-    if case.config["folders.link"] != "copy":
+    if case.link_kind != "copy":
         return
-    sources = [action.source for action in plan.actions if isinstance(action, MakeLink) and not action.is_done]
-    needed, free = sum(map(_size, sources)), case.world.free_bytes(case.people)
-    if needed > free:
-        copies = counted(len(sources), "copy", "copies")
-        what = f"{copies} to make take {readable_size(needed)}, {readable_size(free)} are free"
+    sizes, free = copies_to_make(plan), case.world.free_bytes(case.people)
+    if sum(sizes) > free:
+        copies = counted(len(sizes), "copy", "copies")
+        what = f"{copies} to make take {readable_size(sum(sizes))}, {readable_size(free)} are free"
         yield broken(PEOPLE, what, 'make room there, or set link = "symlink" under [folders]')
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EIO, errno.ESTALE):
-            return 0
-        raise
 
 
 PEOPLE_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (presence, marker, kind_of_link, dangling, agreement)

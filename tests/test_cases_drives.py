@@ -324,7 +324,7 @@ def test_a_people_folder_that_was_deleted_is_told_of(family: Library) -> None:
     assert "it is not there, but folders were made in it" in found.health.people_folder_fault
     assert "facewatch_people_folder_usable 0" in exposition(found, datetime.now(UTC))
     family.people.mkdir()
-    assert "not marked as a people folder" in str(status(family).health.people_folder_fault)
+    assert "its mark, the file .facewatch, is gone" in str(status(family).health.people_folder_fault)
 
 
 @pytest.fixture

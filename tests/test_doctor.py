@@ -883,7 +883,9 @@ def test_a_people_folder_that_is_gone_is_told(scanned: Library) -> None:
 
 def test_a_people_folder_without_its_marker_is_told_once(scanned: Library) -> None:
     (scanned.people / ".facewatch").unlink()
-    assert "not marked as a people folder" in one(look(scanned), "people folder").text
+    finding = one(look(scanned), "people folder")
+    assert "its mark, the file .facewatch, is gone; nothing is concluded from it" in finding.text
+    assert "facewatch folders --repair marks it again" in finding.remedy
 
 
 def test_a_people_folder_of_another_catalog_is_told(scanned: Library) -> None:

@@ -1097,7 +1097,7 @@ def test_the_folder_of_another_library_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
 def test_a_damaged_marker_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / ".facewatch").write_text(text)
-    with pytest.raises(FolderError, match=r"\.facewatch: cannot be read: delete it"):
+    with pytest.raises(FolderError, match=r"\.facewatch: cannot be read; if its disk is away"):
         check_people_folder(tmp_path, "library 1", "symlink")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from drawn import Library
 
 from facewatch.app import App
+from facewatch.errors import FolderError
+from facewatch.folders.model import MARKER
 from facewatch.folders.state import FolderState
 
 
@@ -189,3 +192,88 @@ def test_what_two_machines_leave_that_sync_the_folder_means_nothing_twice(place:
     with place.app() as app:
         assert [one for one in entries(app) if one[1] == "folder"] == []
         assert app.folder.plan().actions == ()
+
+
+# --- when nothing is concluded ---
+
+
+def unplug(place: Library) -> None:
+    place.people.rename(place.base / "unplugged")
+    place.people.mkdir()
+
+
+def hand_to_another(place: Library) -> None:
+    (place.people / MARKER).write_text('{"program": "facewatch", "library": "another"}')
+
+
+FAULTS: dict[str, tuple[Callable[[Library], object], str, str]] = {
+    "no mark": (lambda place: (place.people / MARKER).unlink(), "its mark, the file .facewatch, is gone", "--repair"),
+    "rubbish": (lambda place: (place.people / MARKER).write_text("{"), "cannot be read", "--accept"),
+    "another's": (hand_to_another, "belongs to another", "--take-over"),
+    "unplugged": (unplug, "its mark, the file .facewatch, is gone", "if its disk is away, connect it"),
+    "not there": (lambda place: place.people.rename(place.base / "Away"), "it is not there", "if it was renamed"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_of_a_folder_that_may_be_another_nothing_is_concluded_and_everybody_says_what_to_do(
+    place: Library, run: Any, fault: str
+) -> None:
+    spoil, what, remedy = FAULTS[fault]
+    (place.people / "Anna/a.png").unlink()
+    spoil(place)
+    before = place.tree()
+    asked = [("status",), ("folders", "--dry-run"), ("scan",), *([("folders",)] if fault != "not there" else [])]
+    for command in asked:
+        told = run(*command)
+        assert told.code == (0 if command == ("status",) else 8), command
+        assert what in told.out + told.err, command
+        assert remedy in told.out + told.err, command
+    with place.app() as app, pytest.raises(FolderError, match=what):
+        app.folder.sync()
+    assert (place.tree(), whose(place)["a.png"]) == (before, ["Anna", "Ben"])
+
+
+@pytest.mark.parametrize("fault", ["no mark", "rubbish"])
+def test_a_folder_whose_mark_is_gone_is_put_back_or_believed_as_one_says(place: Library, run: Any, fault: str) -> None:
+    before = place.tree()
+    for how, is_anna in (("--repair", True), ("--accept", False)):
+        (place.people / "Anna/a.png").unlink()
+        FAULTS[fault][0](place)
+        told = run("folders", how)
+        assert told.code == 0
+        assert ("Anna: 1 face rejected, because its link is gone" in told.out) is not is_anna
+        assert whose(place)["a.png"] == ["Anna" if is_anna else None, "Ben"]
+        assert place.tree() == (before if is_anna else {path: x for path, x in before.items() if path != "Anna/a.png"})
+        assert run("folders").out.endswith("0 steps taken\n")
+
+
+def test_another_people_folder_needs_no_mark(place: Library, run: Any) -> None:
+    place.people = place.base / "Elsewhere"
+    place.people.mkdir()
+    assert "mark" not in run("status").out
+    place.scan()
+    assert "Anna/a.png" in place.tree()
+
+
+def test_what_waits_is_said_once(place: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place.base / "facewatch.toml").write_text('[folders]\nedit = "ask"\n')
+    monkeypatch.chdir(place.base)
+    (place.people / "Anna/a.png").unlink()
+    waits = "1 change in the people folder waits for your word; `facewatch folders --accept` decides so"
+    for command in ("folders", "scan"):
+        told = run(command)
+        assert (told.out + told.err).count(waits) == 1, command
+    assert waits in run("status").out
+    run("folders", "--repair")
+    assert waits not in run("status").out
+    (place.people / "Anna/a.png").unlink()
+    assert waits in run("rename", "Anna", "Anne").err, "who is not told otherwise reads it in the log"
+
+
+def test_what_is_done_already_is_no_step(place: Library, run: Any) -> None:
+    (place.people / "Anna/a.png").unlink()
+    assert run("folders", "--dry-run").out.endswith("0 steps would be taken\n")
+    told = run("folders").out
+    assert "done already" not in told
+    assert told.endswith("0 steps taken\n")

@@ -41,14 +41,18 @@ def folders(state: State, dry_run: bool, accept: bool, repair: bool, take_over: 
     if len(chosen := [option for option, is_given in given.items() if is_given]) > 1:
         raise click.UsageError(f"{' and '.join(chosen)} contradict each other; choose one")
     with state.app() as app:
+        reader = app.folder_reader
+        reader.is_said = as_json or not state.is_quiet
         app.folder.believe_deleted()
+        if accept or repair:
+            app.folder.mark_again()
         taken = app.pipeline.take_over() if take_over else None
         if dry_run:
-            preview = app.folder_reader.preview()
+            preview = reader.preview()
             readings, steps = [preview.reading], preview.plan.describe()
         else:
-            done = app.folder_reader.accept() if accept else app.folder.sync(is_repair=repair)
-            readings, steps = app.folder_reader.readings, describe(done.actions)
+            done = reader.accept() if accept else reader.repair() if repair else app.folder.sync()
+            readings, steps = reader.readings, describe(done.actions)
     if as_json:
         row = {"dry_run": dry_run, "steps": steps, "changes": [reading_row(one) for one in readings]}
         print_json(row | ({"taken_over": asdict(taken)} if taken else {}))

@@ -82,6 +82,7 @@ def scan(
     ):
         if aligned is False:
             app.libraries.forget_aligned(app.libraries.roots)
+        app.folder_reader.is_said = not (as_json or state.is_quiet)
         if is_new_drive:
             app.libraries.believe_new_drives()
         try:

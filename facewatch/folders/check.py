@@ -28,6 +28,11 @@ NEW_FOLDER = "name a new folder, or an empty one"
 
 MAKE_AGAIN = "if it was deleted, facewatch folders makes it again"
 
+MARK_AGAIN = (
+    "if its disk is away, connect it. If it is your people folder, facewatch folders --repair marks it again and puts "
+    "it back as it was, and facewatch folders --accept decides first what was changed in it by hand"
+)
+
 HAND_OVER = (
     "facewatch folders --take-over makes it this one's, and keeps the names of its folders; or choose another people "
     "folder (people under [library])"
@@ -107,6 +112,9 @@ class PlaceFault:
     what: str
     remedy: str
 
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
 
 def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | None:
     """Return what is wrong with a people folder, by reading alone; None: nothing, or it is still to be made.
@@ -122,12 +130,11 @@ def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | Non
     if owner == library_id or (owner is None and not was_used):
         return None
     if owner is None:
-        what = f"{name}: not marked as a people folder, but folders were made in it"
-        return PlaceFault(what, "connect its disk, or facewatch folders if it was made again")
+        return PlaceFault(f"{name}: its mark, the file {MARKER}, is gone; nothing is concluded from it", MARK_AGAIN)
     if not owner:
-        remedy = f"delete '{printable(str(root / MARKER))}' if this is your people folder, then facewatch folders"
-        return PlaceFault(f"{printable(str(root / MARKER))}: cannot be read", remedy)
-    return PlaceFault(f"{name}: belongs to another catalog", HAND_OVER)
+        what = f"{name}: its mark, the file {MARKER}, cannot be read; nothing is concluded from the folder"
+        return PlaceFault(what, MARK_AGAIN)
+    return PlaceFault(f"{name}: belongs to another catalog; nothing is concluded from it", HAND_OVER)
 
 
 def _absence(root: Path, name: str, library_id: str) -> PlaceFault:
@@ -203,7 +210,7 @@ def _check_marker(top: int, root: Path, library_id: str) -> None:
         with os.fdopen(open_file(MARKER, top), encoding="utf-8") as file:
             owner = json.load(file)["library"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FolderError(f"{marker}: cannot be read: delete it if this is your people folder") from error
+        raise FolderError(f"{marker}: cannot be read; {MARK_AGAIN}") from error
     if owner != library_id:
         raise FolderError(
             f"{root}: belongs to another library ({owner}; this one is {library_id}), perhaps to one whose catalog is "

@@ -261,8 +261,8 @@ class Applied:
 
 
 def describe(actions: Iterable[Action]) -> list[str]:
-    """Return one printable line per action."""
-    return [printable(f"{action} (done already)" if action.is_done else f"{action}") for action in actions]
+    """Return one printable line per action that changes anything on the disk."""
+    return [printable(str(action)) for action in actions if not action.is_done]
 
 
 class Ledger(Protocol):

@@ -58,6 +58,14 @@ class FolderState:
             self._catalog.settings.set(_STATE, state)
             self._catalog.settings.unset(_NEXT)
 
+    def mark_again(self) -> None:
+        """The folder is as this catalog left it but for its marker, which was deleted.
+
+        Raises:
+            FolderError: the marker cannot be written.
+        """
+        set_state(self._root, self._catalog.library_id, self._catalog.settings.get(_STATE) or "")
+
     def own(self) -> frozenset[str]:
         """Return the paths in the folder that are somebody's own, and mean nothing."""
         return frozenset(json.loads(self._catalog.settings.get(_OWN) or "[]"))

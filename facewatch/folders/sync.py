@@ -12,9 +12,16 @@ from typing import Protocol
 
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
-from facewatch.folders.apply import apply, check_room, refusal, remove_empty, resume
+from facewatch.folders.apply import apply, check_room, remove_empty, resume
 from facewatch.folders.asked import asked_in
-from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
+from facewatch.folders.check import (
+    PlaceFault,
+    check_people_folder,
+    fault_of,
+    find_renamed,
+    owner_of,
+    set_state,
+)
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import LinkMaker, is_intact, make_link, place_in, read_disk, read_entry
 from facewatch.folders.extras import Extra, ExtrasRecord, Suggested, groups_of
@@ -248,8 +255,6 @@ class PeopleFolder:
             return Applied(0, 0, 0, ())
         self._before_sync()
         with self._catalog.exclusive():
-            if not (self.root / MARKER).exists():
-                only = None  # it is made again: for everybody
             self.check()
             ledger = CatalogLedger(self._catalog, self.kind, self._extras)
             self._resume(ledger)
@@ -406,7 +411,13 @@ class PeopleFolder:
 
     def check(self) -> None:
         """Make the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong. Try what
-        links it can hold, again when there is a photo to try it with."""
+        links it can hold, again when there is a photo to try it with.
+
+        Raises:
+            FolderError: it cannot be used, or is not marked any more.
+        """
+        if is_folder(self.root) and not owner_of(self.root) and (fault := self._fault()) is not None:
+            raise FolderError(str(fault))
         if self._is_checked and (self._is_tried or not (self.root / MARKER).exists()):
             return
         if not is_folder(self.root):
@@ -442,12 +453,19 @@ class PeopleFolder:
         Raises:
             FolderError: it cannot be written.
         """
-        try:
-            (self.root / MARKER).unlink(missing_ok=True)
-        except OSError as error:
-            raise refusal(self.root, error) from error
+        if is_folder(self.root):
+            set_state(self.root, self._catalog.library_id, "")
         self._is_checked = False
         self.check()
+
+    def mark_again(self) -> None:
+        """If it is there and its mark was deleted or damaged, it is marked again, as what it was.
+
+        Raises:
+            FolderError: it cannot be written.
+        """
+        if is_folder(self.root) and not owner_of(self.root):
+            self._state.mark_again()
 
     def believe_deleted(self) -> None:
         """If it is not there, it is made again, wherever it was."""
@@ -459,28 +477,31 @@ class PeopleFolder:
         Raises:
             FolderError: there would be two of it then.
         """
-        settings = self._catalog.settings
-        if settings.get("people_folder") != str(self.root) or self._is_believed_deleted:
-            return
-        fault = fault_of(self.root, self._catalog.library_id, was_used=bool(self._catalog.links.folders()))
-        if fault is None:
+        settings, fault = self._catalog.settings, self._fault()
+        if fault is None or self._is_believed_deleted:
             return
         is_drive_here = settings.get(DRIVE) in (None, str(_existing(self.root).stat().st_dev))
         is_renamed = find_renamed([self.root.parent], self._catalog.library_id) not in (None, self.root)
         if is_renamed or not is_drive_here:
-            raise FolderError(f"{fault.what}; {fault.remedy}")
+            raise FolderError(str(fault))
         log.warning("%s: was not there any more, and is made again", self.root)
 
     def fault(self) -> str | None:
         """Return why it cannot be used, and what to do, by reading alone."""
-        library_id, was_used = self._catalog.library_id, bool(self._catalog.links.folders())
         silence: PlaceFault | None = PlaceFault(f"{self.root}: does not answer", "check its drive, or its server")
+        library_id, was_used = self._catalog.library_id, self._was_used
+        fault = self._asker.ask(
+            self.root, lambda: fault_of(self.root, library_id, was_used=was_used), otherwise=silence
+        )
+        return str(fault) if fault else None
 
-        def check() -> PlaceFault | None:
-            return fault_of(self.root, library_id, was_used=was_used)
+    def _fault(self) -> PlaceFault | None:
+        return fault_of(self.root, self._catalog.library_id, was_used=self._was_used)
 
-        fault = self._asker.ask(self.root, check, otherwise=silence)
-        return f"{fault.what}; {fault.remedy}" if fault else None
+    @property
+    def _was_used(self) -> bool:
+        """Whether folders were made in it, not in another one."""
+        return self._catalog.settings.get("people_folder") == str(self.root) and bool(self._catalog.links.folders())
 
     def link_at(self, path: Path) -> Linked | None:
         """Return what a link stands for that facewatch made at this path; None: there is none, or it was changed since

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facewatch import ids
-from facewatch.errors import DecisionError, NotKnownError
+from facewatch.errors import DecisionError, FolderError, NotKnownError
 from facewatch.folders.asked import Asked, set_asked
 from facewatch.folders.model import EXTRAS, RecordedLink, review_id
 from facewatch.folders.readback import (
@@ -509,6 +509,8 @@ class FolderReader:
     """Returns what was concluded in words, for the log."""
     readings: list[Reading] = field(default_factory=list, init=False)
     """What was concluded through this object, for those who have to say it."""
+    is_said: bool = field(default=False, init=False)
+    """Whether somebody says all of that who called: then it is not logged as well."""
     _is_accepted: bool = field(default=False, init=False)
 
     def accept(self) -> Applied:
@@ -522,6 +524,17 @@ class FolderReader:
             return self.folder.sync()
         finally:
             self._is_accepted = False
+
+    def repair(self) -> Applied:
+        """Put the folder back as the catalog says: what somebody did in it means nothing.
+
+        Raises:
+            FolderError: it cannot be written.
+        """
+        applied = self.folder.sync(is_repair=True)
+        self._set_waiting(None)
+        set_asked(self.catalog, still_asked(self.catalog, ()))
+        return applied
 
     def conclude(self, seen: ReadBack) -> Concluded:
         """Decide what follows from what somebody did in the folder."""
@@ -554,7 +567,13 @@ class FolderReader:
         return 0.0 if engine.is_switch_under_way else engine.info.thresholds.match
 
     def preview(self) -> Preview:
-        """Return what would be concluded, and then done to the folder; changes nothing."""
+        """Return what would be concluded, and then done to the folder; changes nothing.
+
+        Raises:
+            FolderError: it is not there, or not this catalog's.
+        """
+        if (fault := self.folder.fault()) is not None:
+            raise FolderError(fault)
         with self.catalog.snapshot() as trial:
             reading = Reading()
             if self.mode is not EditMode.IGNORE and self.folder.is_readable:
@@ -571,7 +590,7 @@ class FolderReader:
         is_news = self._set_waiting(Waiting(seen.n_changes, doubt))
         self.readings.append(reading)
         held = None if doubt is not None else _concerned(seen)
-        return Concluded(held=held, faults=tuple(self.say(reading)) if is_news else ())
+        return Concluded(held=held, faults=tuple(self.say(reading)) if is_news and not self.is_said else ())
 
     def _set_waiting(self, waiting: Waiting | None) -> bool:
         """Record what waits; whether that is news."""
@@ -591,7 +610,7 @@ class FolderReader:
                 self.catalog.settings.set(_TOLD, self.catalog.now())
             reading = replace(reading, is_first=True)
         self.readings.append(reading)
-        for line in self.say(reading):
+        for line in self.say(reading) if not self.is_said else ():
             log.info("%s", line)
 
     def _is_away(self, photo_id: int) -> bool:

@@ -327,7 +327,9 @@ def marker(case: Case) -> Iterator[Finding]:
 def _place_fault(case: Case) -> PlaceFault | None:
     library_id, was_used = "", False
     if case.catalog:
-        library_id, was_used = case.catalog.settings.get("library_id") or "", bool(case.catalog.links.folders())
+        settings = case.catalog.settings
+        library_id = settings.get("library_id") or ""
+        was_used = settings.get("people_folder") == str(case.people) and bool(case.catalog.links.folders())
     return fault_of(case.people, library_id, was_used=was_used)
 
 

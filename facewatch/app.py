@@ -31,6 +31,7 @@ from facewatch.indexing.reading_names import NamesReader
 from facewatch.library.layout import check_mirror, check_places
 from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
+from facewatch.people.covers import Covers
 from facewatch.people.drawing import Drawing
 from facewatch.people.from_folder import EditMode, FolderReader
 from facewatch.people.grouping import Grouping
@@ -46,6 +47,7 @@ from facewatch.pipeline import Pipeline
 from facewatch.presentation.from_folder import reading_lines
 from facewatch.reports.status import Status, StatusReport
 from facewatch.settings import (
+    cover_name_of,
     engine_settings_of,
     files_read_of,
     grouping_settings_of,
@@ -89,21 +91,23 @@ class App:
         config: Config,
         *,
         workers: Workers | None = None,
+        cutters: PictureWorkers | None = None,
         info: EngineInfo | None = None,
         needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
         patience: Callable[[Path], Patience] = Patience,
         kept: KeptTogether | None = None,
     ) -> None:
-        """`workers` and `info` take the place of the worker processes and the settings' engine. With `needs_catalog`
-        there must be one, and none is made. `patience`: with others that hold the catalog's locks. `kept`: what this
-        App keeps together with others of the same catalog.
+        """`workers`, `cutters` and `info` take the place of the worker processes and the settings' engine. With
+        `needs_catalog` there must be one, and none is made. `patience`: with others that hold the catalog's locks.
+        `kept`: what this App keeps together with others of the same catalog.
 
         Raises:
             ConfigError: the folders lie in each other.
             CatalogError: the catalog cannot be opened.
         """
         self.config = config
+        self._given_cutters = cutters
         self.catalog = _opened(config, needs_catalog=needs_catalog, patience=patience)
         try:
             root = people_folder_of(config, self.catalog.settings.get("people_folder"), self.catalog.library_id)
@@ -129,6 +133,7 @@ class App:
             root,
             shape=people_shape_of(config),
             before_sync=self.libraries.forget_moved,
+            after_sync=Covers(self.catalog, root, cover_name_of(config), self._cutters).renew,
         )
         self.lookup = Lookup(self.catalog, self.folder)
         self.kept = kept or KeptTogether()
@@ -227,8 +232,11 @@ class App:
         from facewatch.people.exporting import Exporter
 
         folder = ExportFolder(self.catalog, root, form, people=self.folder.root)
-        cutters = OnDemand[PictureWorkers](lambda: workers or self.picture_workers(n_workers_of(self.config)))
+        cutters = OnDemand[PictureWorkers](lambda: workers) if workers else OnDemand(self._cutters)
         return Exporter(self.catalog, self.photos(), folder, cutters)
+
+    def _cutters(self) -> PictureWorkers:
+        return self._given_cutters or self.picture_workers(n_workers_of(self.config))
 
     def references(self) -> References:
         """Return what takes reference pictures over."""

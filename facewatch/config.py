@@ -333,6 +333,13 @@ SETTINGS = (
         _choice("file", "date"),
     ),
     Setting(
+        "folders.cover",
+        "off",
+        'A picture of each person in their folder, "folder.jpg" or "cover.jpg", which many programs show in the '
+        "folder's place.",
+        _choice("off", "folder.jpg", "cover.jpg"),
+    ),
+    Setting(
         "folders.together",
         (),
         'People whose photos together get a folder under "_together": ["Anna & Ben"]; "&&" is an & in a name.',

@@ -182,6 +182,11 @@ def people_shape_of(config: Config) -> Shape:
     )
 
 
+def cover_name_of(config: Config) -> str | None:
+    """Return what covers in the folders of people are called; None: there are none."""
+    return None if config["folders.cover"] == "off" else config["folders.cover"]
+
+
 def rules_of(config: Config) -> scan.Rules:
     """Return what in the libraries is passed over."""
     return scan.Rules(

@@ -82,7 +82,8 @@ class Library:
             cwd=self.base,
         )
         engine: Engine = arguments.pop("engine", fake.FakeEngine())
-        arguments.setdefault("workers", InlineWorkers(Recipe(engine.info.name), engine))
+        here = InlineWorkers(Recipe(engine.info.name), engine)
+        arguments = {"workers": here, "cutters": here} | arguments
         return App(config, info=engine.info, **arguments)
 
     def scan(self, **settings: Any) -> Any:

@@ -262,8 +262,8 @@ def _foreign(people: PeopleFolder, disk: Disk) -> Iterator[Finding]:
             path = f"{folder}/{name}" if folder else name
             if entry.kind == "dir":
                 n_folders += path not in own_folders
-            elif path not in ours:
-                n_files += 1
+            elif entry.kind != "cover":
+                n_files += path not in ours
     if n_files or n_folders:
         yield Finding(
             id="foreign",

@@ -18,7 +18,7 @@ from shutil import disk_usage
 from typing import Any
 
 from facewatch.errors import FolderError
-from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of, read_entry
+from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of, read_entry, remove_covers
 from facewatch.folders.model import (
     MARKER,
     PARENTS,
@@ -146,6 +146,8 @@ class _Work:
                 self._leave_year(path)
                 self._ledger.link_removed(link_id)
             case RemoveFolder(path):
+                with contextlib.suppress(NotADirectoryError):
+                    remove_covers(self._opened.enter(path))
                 if not action.is_done:
                     self._rmdir(path)
                 self._ledger.folder_removed(path)

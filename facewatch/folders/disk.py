@@ -21,7 +21,9 @@ from types import MappingProxyType
 from typing import BinaryIO, Protocol
 
 from facewatch.errors import FolderError
+from facewatch.folders.marks import HEAD_BYTES, is_as_made, key_of
 from facewatch.folders.model import (
+    COVERS,
     MARKER,
     N_CANDIDATES,
     PARENTS,
@@ -147,8 +149,34 @@ def read_entry(name: str, dir_fd: int | None = None) -> FolderEntry:
             raise
         return read_entry(name, dir_fd)  # it was a link until now, and is something else
     if stat.S_ISREG(info.st_mode):
+        if os.path.basename(name) in COVERS and (key := _cover_key(name, dir_fd)) is not None:
+            return FolderEntry("cover", target=key)
         return FolderEntry("file", inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
     return FolderEntry("dir" if stat.S_ISDIR(info.st_mode) else "other")
+
+
+def _cover_key(name: str, dir_fd: int | None) -> str | None:
+    try:
+        with os.fdopen(os.open(name, _TO_READ, dir_fd=dir_fd), "rb") as file:
+            return key_of(file.read(HEAD_BYTES))
+    except OSError:
+        return None
+
+
+_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def remove_covers(folder: int, names: Iterable[str] = COVERS) -> None:
+    """Remove the covers of ours in an opened folder; what somebody has changed is theirs, and stays."""
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            if read_entry(name, folder).kind == "cover" and _is_as_made(name, folder):
+                os.unlink(name, dir_fd=folder)
+
+
+def _is_as_made(name: str, folder: int) -> bool:
+    with os.fdopen(os.open(name, _TO_READ, dir_fd=folder), "rb") as file:
+        return is_as_made(file.read())
 
 
 def _read_sources(wanted: list[WantedFolder], links: list[RecordedLink], found: Mapping[str, Entries]) -> Entries:

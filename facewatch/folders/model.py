@@ -104,8 +104,9 @@ class RecordedLink:
 class FolderEntry:
     """What has a name in a folder; links are not followed."""
 
-    kind: Literal["symlink", "file", "dir", "other"]
+    kind: Literal["symlink", "file", "dir", "cover", "other"]
     target: str = ""
+    """Of a symlink its text; of a cover of ours its key."""
     inode: int = 0
     size: int = 0
     mtime_ns: int = 0
@@ -298,6 +299,8 @@ EXTRAS_RECORD = ".facewatch.extras"
 """The file that says what was made in folders that are nobody's own."""
 SHEET = "Everybody.html"
 """A page with a face of everybody, of facewatch itself; in view, because browsers in a sandbox see no hidden files."""
+COVERS = ("folder.jpg", "cover.jpg")
+"""What a picture that stands for its folder may be called."""
 PART = ".facewatch.part"
 """A copy that is still being written; in the people folder itself, so that one place needs tidying after a crash."""
 

@@ -237,8 +237,9 @@ def _clear(links: Iterable[RecordedLink], left: Iterable[str], disk: Disk) -> tu
             del folders[folder][name]
     _drop_empty_years(folders, links)
     for folder in left:
-        actions.append(RemoveFolder(folder, is_done=bool(folders[folder])))
-        if not folders[folder]:
+        is_left = any(entry.kind != "cover" for entry in folders[folder].values())
+        actions.append(RemoveFolder(folder, is_done=is_left))
+        if not is_left:
             parent, _, name = folder.rpartition("/")
             del folders[folder]
             folders[parent].pop(name, None)
@@ -430,9 +431,11 @@ class _LinkPlan:
         return None
 
     def _is_ours(self, folder: str, name: str) -> bool:
+        if name in self._kept[folder] or self.disk.folders[folder][name].kind == "cover":
+            return True
         year = f"{folder}/{name}"
         is_year = home_of(f"{year}/") == folder and year in self.disk.folders
-        return name in self._kept[folder] or (is_year and self.disk.folders[year].keys() <= self._kept[year])
+        return is_year and self.disk.folders[year].keys() <= self._kept[year]
 
 
 def _moved(links: Mapping[int, list[RecordedLink]], moved: Mapping[str, str]) -> dict[int, list[RecordedLink]]:

@@ -136,12 +136,15 @@ class PeopleFolder:
         *,
         shape: Shape,
         before_sync: Callable[[], None] = lambda: None,
+        after_sync: Callable[[Collection[int] | None], None] = lambda _: None,
         make_link: LinkMaker = make_link,
     ) -> None:
-        """`before_sync` is called before it is asked what the catalog wants of it."""
+        """`before_sync` is called before it is asked what the catalog wants of it, `after_sync` when the folders of
+        these people, or of everybody (None), are as it does."""
         self.root = root
         self._catalog = catalog
         self._before_sync = before_sync
+        self._after_sync = after_sync
         self._shape = shape
         self._kind: LinkKind | None = shape.kind
         self._make_link = make_link
@@ -296,6 +299,7 @@ class PeopleFolder:
         for fault in (*concluded.faults, *(fault for fault in applied.faults if fault not in self._said)):
             log.warning("%s", fault)
         self._said = self._said.union(self._groups()[1])
+        self._after_sync(only)
         if concluded.people and self.edits is not None:
             self.edits.settle()
         return replace(applied, actions=plan.actions)
@@ -314,7 +318,7 @@ class PeopleFolder:
         if link is not None:
             return entry.bears(link.stamp)
         is_ours = path in self._made(None)[0].values() or self._is_year(path)
-        return entry.kind == ("dir" if is_ours else "other")
+        return entry.kind in (("dir",) if is_ours else ("cover", "other"))
 
     def _is_year(self, path: str) -> bool:
         """Whether it is a year in somebody's folder, with links of ours."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -18,10 +16,10 @@ from facewatch.catalog.pictures import PictureFile
 from facewatch.errors import NotKnownError, PhotoError, QueryError
 from facewatch.folders.apply import FULL
 from facewatch.folders.export import ExportFile, ExportFolder, ExportForm, ExportItem, ExportPlan, ExportWriter
-from facewatch.indexing.analyzer import LibraryFile
 from facewatch.indexing.cutting import CropStyle
 from facewatch.indexing.pool import PictureWorkers
 from facewatch.indexing.worker import WorkerLost
+from facewatch.people.cut_faces import CutFaces, cut_ahead
 from facewatch.people.lookup import find_person
 from facewatch.people.photos.finder import OfflinePlaces, PhotoFinder
 from facewatch.types import Box, OnDemand, Progress
@@ -36,9 +34,6 @@ BYTES_PER_PIXEL = 0.37
 
 PHOTOS_AT_ONCE = 1000
 """Photos whose files are read from the catalog together."""
-
-_AHEAD = 2
-"""How many photos each worker has before it."""
 
 
 class _Place(NamedTuple):
@@ -179,60 +174,31 @@ class Exporter:
 
     def _cut_faces(self, plan: ExportPlan, export: Export, writer: ExportWriter) -> Iterator[tuple[ExportFile, str]]:
         """Write faces; yield each file and what is wrong with its photo."""
-        workers = self._workers() if plan.made else None
-        waiting: deque[_Cutting] = deque()
-        for photo_id, files in groupby(plan.made, key=lambda file: file.item.photo_id):
-            assert workers is not None
-            waiting.append(_Cutting(export.photos[photo_id], tuple(files), workers, self.folder.form))
-            if len(waiting) > _AHEAD * workers.n_workers:
-                yield from waiting.popleft().written(writer)
-        for cutting in waiting:
-            yield from cutting.written(writer)
-
-
-class _Cutting:
-    """Some faces of one photo, being cut out."""
-
-    def __init__(
-        self, photo: PicturedPhoto, files: tuple[ExportFile, ...], workers: PictureWorkers, form: ExportForm
-    ) -> None:
-        self._photo = photo
-        self._files = files
-        self._workers = workers
-        self._form = form
-        self._future = self._ask(photo.files[0])
-
-    def written(self, writer: ExportWriter) -> Iterator[tuple[ExportFile, str]]:
-        """Wait for the faces and write them."""
-        try:
-            jpegs = self._jpegs()
-        except (OSError, PhotoError, WorkerLost) as error:
-            yield from ((file, _fault_of(error)) for file in self._files)
+        if not plan.made:
             return
-        for file, jpeg in zip(self._files, jpegs, strict=True):
-            if jpeg is None:
-                yield file, "the face lies outside the photo"
-            else:
-                writer.write(file, jpeg)
-                yield file, ""
+        form, by_photo = self.folder.form, groupby(plan.made, key=lambda file: file.item.photo_id)
+        groups = [(export.photos[photo_id], list(files)) for photo_id, files in by_photo]
+        wanted = ((photo, [file.item.face_id or 0 for file in files]) for photo, files in groups)
+        style = CropStyle(form.margin, QUALITY, is_enlarged=False)
+        for (_, files), cut in zip(
+            groups, cut_ahead(wanted, self._workers(), side=form.side, style=style), strict=True
+        ):
+            yield from _write_faces(files, cut, writer)
 
-    def _jpegs(self) -> Sequence[bytes | None]:
-        """Return the faces as the first copy of the photo that can be read shows them."""
-        for copy in self._photo.files[1:]:
-            try:
-                return self._future.result()
-            except OSError:
-                self._future = self._ask(copy)
-        return self._future.result()
 
-    def _ask(self, file: PictureFile) -> Future[list[bytes | None]]:
-        return self._workers.cut_faces(
-            LibraryFile(file.root, file.path),
-            [_box_of(item.item, self._photo) for item in self._files],
-            file.fingerprint,
-            side=self._form.side,
-            style=CropStyle(self._form.margin, QUALITY, is_enlarged=False),
-        )
+def _write_faces(files: Sequence[ExportFile], cut: CutFaces, writer: ExportWriter) -> Iterator[tuple[ExportFile, str]]:
+    """Write the faces of one photo; yield each file and what is wrong with the photo."""
+    try:
+        jpegs = cut.jpegs()
+    except (OSError, PhotoError, WorkerLost) as error:
+        yield from ((file, _fault_of(error)) for file in files)
+        return
+    for file, jpeg in zip(files, jpegs, strict=True):
+        if jpeg is None:
+            yield file, "the face lies outside the photo"
+        else:
+            writer.write(file, jpeg)
+            yield file, ""
 
 
 def _link_photos(plan: ExportPlan, export: Export, writer: ExportWriter) -> Iterator[tuple[ExportFile, str]]:
@@ -275,13 +241,6 @@ def _item(
 def _bytes_of(box: Box, form: ExportForm) -> int:
     side = min(form.side, max(box.w, box.h) * (1 + 2 * form.margin))
     return round(side * side * BYTES_PER_PIXEL)
-
-
-def _box_of(item: ExportItem, photo: PicturedPhoto) -> Box:
-    face = photo.face(item.face_id or 0)
-    if face is None:
-        raise ValueError(f"photo {photo.id} has no face {item.face_id}")
-    return face.box
 
 
 def _is_shut(file: PictureFile, offline: OfflinePlaces) -> bool:

@@ -237,6 +237,19 @@ def test_photos_on_which_all_of_some_people_are_have_a_folder(pair: Library) -> 
     assert not (pair.people / ".facewatch.extras").exists()
 
 
+def test_people_together_are_those_who_were_called_so_whatever_they_are_called_now(pair: Library) -> None:
+    with pair.app(TOGETHER) as app:
+        app.folder.sync()
+        for old, new in (("Anna", "Anne"), ("Anne", "Anne Marie"), ("Ben", "Anna's brother")):
+            app.corrections.rename(old, new)
+        assert together(pair) == {"Anne Marie & Anna's brother/a.png", "Anne Marie & Anna's brother/h.png"}
+        assert app.folder.plan().faults == ()
+        app.corrections.rename("p3", "Anna")
+        assert together(pair) == set(), "who is called so now is meant first"
+        app.corrections.undo(3)
+        assert together(pair) == {"Anne & Ben/a.png", "Anne & Ben/h.png"}
+
+
 def test_a_folder_of_people_together_is_called_as_they_are(pair: Library) -> None:
     with pair.app({"folders.together": ["ben & ANNA"]}) as app:
         app.folder.sync()

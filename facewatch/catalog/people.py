@@ -110,6 +110,14 @@ class People(TableAccess):
         rows = self._db.execute(f"SELECT id, name FROM people WHERE name IS NOT NULL AND {_LIVING} ORDER BY id")
         return dict(rows.fetchall())
 
+    def former_names(self) -> dict[str, int]:
+        """Return who had a name that a user has changed since, by name; of several who had it the last."""
+        rows = self._db.execute(
+            "SELECT json_extract(details, '$.before'), json_extract(details, '$.people[0]') FROM journal"
+            " WHERE action = 'rename' ORDER BY id"
+        )
+        return dict(rows.fetchall())
+
     def all_names(self) -> dict[int, str]:
         """Return the names of all people that have or had one, also of those that live no longer."""
         return dict(self._db.execute("SELECT id, name FROM people WHERE name IS NOT NULL").fetchall())

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,22 @@ Extra = Group | Suggested
 """Whose an extra folder is."""
 
 
-def groups_of(together: Iterable[Sequence[str]], names: Mapping[int, str]) -> tuple[list[Group], list[str]]:
+def groups_of(
+    together: Iterable[Sequence[str]],
+    names: Mapping[int, str],
+    former: Callable[[], Mapping[str, int]] = dict,
+) -> tuple[list[Group], list[str]]:
     """Return the groups of people of these names, and what is wrong with the others, one line each.
 
     Args:
         names: of all living people who have one.
+        former: returns who had a name before; asked where nobody is called so now.
     """
+    together = list(together)
     known = {name_key(name): person_id for person_id, name in names.items()}
+    if any(name_key(name) not in known for called in together for name in called):
+        before = {name_key(name): person_id for name, person_id in former().items() if person_id in names}
+        known = before | known
     groups: dict[int, Group] = {}
     faults = []
     for called in together:

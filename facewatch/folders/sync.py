@@ -181,7 +181,8 @@ class PeopleFolder:
     def _groups(self) -> tuple[list[Extra], list[str]]:
         """Return whose extra folders there are to be, and what is wrong with the settings for that."""
         together, n_suggested = self._shape.together, self._shape.n_suggested
-        groups, faults = groups_of(together, self._catalog.people.names()) if together else ([], [])
+        people = self._catalog.people
+        groups, faults = groups_of(together, people.names(), people.former_names) if together else ([], [])
         suggested: dict[tuple[int, str], list[int]] = defaultdict(list)
         for person_id, name, photo_id in self._catalog.links.suggested(n_suggested) if n_suggested else ():
             suggested[person_id, name].append(photo_id)

@@ -358,6 +358,8 @@ class App:
             self.folder,
             settings=self.config.source,
             backups=Backups(self.config.catalog, self.config.backups),
+            names_into=self.names_into_files,
+            names_from=self.names_from_files,
         )
 
     def status(self) -> Status:

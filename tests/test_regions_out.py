@@ -585,3 +585,47 @@ def test_the_watcher_writes_what_was_decided(family: Library) -> None:
         decide(family, "rename", "Ben", "Carla")
         turns.after(10)
         assert names_in(mirrored(family, "sub/a.png")) == ["Anna", "Carla"]
+
+
+# --- the status ---
+
+
+def status_of(library: Library, run: Any, **settings: Any) -> tuple[str, Any]:
+    (library.base / "facewatch.toml").write_text("[regions]\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()))
+    return run("status").out, json.loads(run("status", "--json").out)
+
+
+def test_the_status_says_what_was_written_and_what_waits_for_a_word(
+    library: Library, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(library.base)
+    library.draw_all({"a": [(1, 0)], "b": [(1, 1)]})
+    library.scan()
+    text, row = status_of(library, run)
+    assert row["sidecars"] is None
+    assert "sidecar" not in text
+    text, row = status_of(library, run, xmp='"sidecar"')
+    assert (row["sidecars"]["written"], row["sidecars"]["last_written"]) == (0, None)
+    assert "no sidecars" in text
+    assign(library, "a.png", "Anna")
+    assign(library, "b.png", "Anna")
+    write(library)
+    text, row = status_of(library, run)
+    assert "2 sidecars, the last 20" in text
+    assert (row["sidecars"]["written"], row["sidecars"]["asked"], row["name_conflicts"]) == (2, 0, 0)
+    assert row["sidecars"]["last_written"].startswith("20")
+    mirrored(library, "a.png").write_bytes(packet(""))
+    write(library)
+    text, row = status_of(library, run)
+    assert "names are gone from 1: facewatch regions --write --again" in text
+    assert row["sidecars"]["asked"] == 1
+
+
+def test_the_status_says_how_many_names_in_files_are_in_doubt(library: Library, run: Any) -> None:
+    library.draw("a.png", (1, 0))
+    library.scan()
+    assign(library, "a.png", "Anna")
+    say(library.photos / "a.png", named("Ben"))
+    library.scan()
+    assert "1 name in doubt and not taken over; `facewatch regions --conflicts` lists them" in run("status").out
+    assert json.loads(run("status", "--json").out)["name_conflicts"] == 1

@@ -66,6 +66,17 @@ class Metadata(TableAccess):
         """Return what there is a doubt about."""
         return self._select("way = ? AND doubt IS NOT NULL", way)
 
+    def written(self) -> tuple[dict[str, int], int, str | None]:
+        """Return how many sidecars there is each doubt about (as JSON text), how many hold something by facewatch's
+        word, and when the last of these was written."""
+        doubts = self._db.execute(
+            "SELECT doubt, COUNT(*) FROM metadata WHERE way = 'written' AND doubt IS NOT NULL GROUP BY doubt"
+        )
+        n_named, last = self._db.execute(
+            "SELECT COUNT(*), MAX(at) FROM metadata WHERE way = 'written' AND size > 0 AND said != '{}'"
+        ).fetchone()
+        return dict(doubts.fetchall()), n_named, last
+
     def put(self, rows: Iterable[MetadataRow], now: str) -> None:
         """Record these in the place of what the same files said about the same photos."""
         self._db.conn.executemany(

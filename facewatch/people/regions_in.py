@@ -118,6 +118,10 @@ class NamesFromFiles:
                         found.append(Conflict(photo_id, named.face.id, named.names, trouble, who))
         return found
 
+    def n_conflicts(self, most: int) -> int | None:
+        """Return how many of these there are; None: more than so many photos would have to be looked at."""
+        return len(self.conflicts()) if len(self.catalog.beside.spoken_of(self.kinds)) <= most else None
+
     def counts(self) -> SaidCounts:
         n_by_kind: Counter[str] = Counter()
         with self.catalog.read():

@@ -62,6 +62,8 @@ class SidecarCounts:
     n_left: int
     """From which the user wants names left out."""
     n_damaged: int
+    last_written: str | None
+    """When; UTC."""
 
 
 @dataclass(eq=False)
@@ -100,10 +102,11 @@ class NamesIntoFiles:
                         yield told
 
     def counts(self) -> SidecarCounts:
-        rows = self.catalog.metadata.all(Way.WRITTEN).values()
-        whys = Counter(doubt.why for row in rows if (doubt := Doubt.of(row)) is not None)
-        n_written = sum(row.fingerprint != NO_FILE and bool(names_of(Written.of(row).said)) for row in rows)
-        return SidecarCounts(n_written, whys[Why.VANISHED], whys[Why.LEFT], whys[Why.DAMAGED])
+        doubts, n_written, last = self.catalog.metadata.written()
+        whys = Counter[Why]()
+        for text, n in doubts.items():
+            whys[Doubt.read(text).why] += n
+        return SidecarCounts(n_written, whys[Why.VANISHED], whys[Why.LEFT], whys[Why.DAMAGED], last)
 
     def _is_settled(self, target: Target) -> bool:
         """Whether a sidecar says what it is to say, by what is on record and its fingerprint."""

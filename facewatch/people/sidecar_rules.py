@@ -48,9 +48,12 @@ class Doubt:
 
     @classmethod
     def of(cls, row: MetadataRow | None) -> Doubt | None:
-        if row is None or row.doubt is None:
-            return None
-        why, *about = json.loads(row.doubt)
+        return cls.read(row.doubt) if row is not None and row.doubt is not None else None
+
+    @classmethod
+    def read(cls, text: str) -> Doubt:
+        """Return what `text` was made of."""
+        why, *about = json.loads(text)
         return cls(Why(why), tuple(about))
 
 

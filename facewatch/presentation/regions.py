@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from facewatch import ids
 from facewatch.people.lookup import faces_at
 from facewatch.people.named_faces import Trouble
+from facewatch.presentation import local_time
 from facewatch.presentation.sidecars import ANSWERS
 from facewatch.text import plural
 
@@ -60,19 +61,21 @@ def conflict_lines(shown: Iterable[ShownConflict]) -> Iterator[str]:
         yield f"{one.file}: face {face}: {because}. facewatch assign {face} {quote(conflict.names[0])}"
 
 
-def regions_facts(counts: SaidCounts, n_conflicts: int, written: SidecarCounts) -> list[tuple[str, str]]:
+def regions_facts(counts: SaidCounts, n_conflicts: int, sidecars: SidecarCounts) -> list[tuple[str, str]]:
     said = [f"{n} by {_KINDS[kind]}" for kind, n in counts.n_by_kind.items()]
     return [
         ("photos with people named", ", ".join(said) or "none"),
         ("faces named by files", str(counts.n_taken)),
         ("not taken over", f"{plural(n_conflicts, 'name')}: facewatch regions --conflicts" if n_conflicts else "none"),
         ("cannot be read", plural(counts.n_damaged, "file") if counts.n_damaged else "none"),
-        ("written", _written(written)),
+        ("written", written(sidecars)),
     ]
 
 
-def _written(counts: SidecarCounts) -> str:
-    parts = [plural(counts.n_written, "sidecar") if counts.n_written else "no sidecars"]
+def written(counts: SidecarCounts) -> str:
+    """Return how many sidecars were written, and what became of the others."""
+    last = f", the last {local_time(counts.last_written)}" if counts.last_written else ""
+    parts = [f"{plural(counts.n_written, 'sidecar') if counts.n_written else 'no sidecars'}{last}"]
     if counts.n_asked:
         parts.append(f"names are gone from {counts.n_asked}: {ANSWERS}")
     if counts.n_left:
@@ -82,17 +85,22 @@ def _written(counts: SidecarCounts) -> str:
     return "; ".join(parts)
 
 
-def regions_row(counts: SaidCounts, shown: Iterable[ShownConflict], written: SidecarCounts) -> dict[str, Any]:
+def sidecar_row(counts: SidecarCounts) -> dict[str, Any]:
+    return {
+        "written": counts.n_written,
+        "last_written": counts.last_written,
+        "asked": counts.n_asked,
+        "left_out": counts.n_left,
+        "damaged": counts.n_damaged,
+    }
+
+
+def regions_row(counts: SaidCounts, shown: Iterable[ShownConflict], sidecars: SidecarCounts) -> dict[str, Any]:
     return {
         "photos": dict(counts.n_by_kind),
         "faces_taken": counts.n_taken,
         "damaged_files": counts.n_damaged,
-        "sidecars": {
-            "written": written.n_written,
-            "asked": written.n_asked,
-            "left_out": written.n_left,
-            "damaged": written.n_damaged,
-        },
+        "sidecars": sidecar_row(sidecars),
         "conflicts": [
             {
                 "path": one.at.file,

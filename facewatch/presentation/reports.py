@@ -15,6 +15,7 @@ from facewatch.heartbeat import Activity
 from facewatch.models.packs import megabytes
 from facewatch.presentation import local_time
 from facewatch.presentation.from_folder import waiting
+from facewatch.presentation.regions import sidecar_row, written
 from facewatch.reports.evaluation import NoEvaluation
 from facewatch.text import plural, printable
 
@@ -115,6 +116,8 @@ def status_row(status: Status) -> dict[str, Any]:
         "unread": dict(status.unread),
         "people_folder_fault": health.people_folder_fault,
         "people_folder_waiting": waiting(health.folder_edits) if health.folder_edits else None,
+        "sidecars": sidecar_row(status.sidecars) if status.sidecars else None,
+        "name_conflicts": status.n_conflicts,
         "disks": [asdict(place) for place in health.disks],
         "versions": dict(status.versions),
     }
@@ -159,6 +162,16 @@ def status_facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     if current.passed_over:
         yield "passed over", _passed_over(current.passed_over)
     yield from _count_facts(counts)
+    if current.sidecars:
+        yield "written", written(current.sidecars)
+    if current.n_conflicts != 0:
+        yield "names in files", _in_doubt(current.n_conflicts)
+
+
+def _in_doubt(n_conflicts: int | None) -> str:
+    if n_conflicts is None:
+        return "`facewatch regions --conflicts` lists those that are in doubt"
+    return f"{plural(n_conflicts, 'name')} in doubt and not taken over; `facewatch regions --conflicts` lists them"
 
 
 def _count_facts(counts: Counts) -> Iterator[tuple[str, str]]:

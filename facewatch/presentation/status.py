@@ -133,7 +133,16 @@ def _totals(counts: Counts) -> Iterator[Total]:
 
 
 _HEADINGS = {
-    "Library": ("photos", "people folder", "last scan", "scanned", "passed over", "paused"),
+    "Library": (
+        "photos",
+        "people folder",
+        "last scan",
+        "scanned",
+        "passed over",
+        "written",
+        "names in files",
+        "paused",
+    ),
     "Catalog and backups": ("catalog", "disk", "last backup", "settings"),
     "Engine and versions": ("engine", "memory", "versions"),
 }

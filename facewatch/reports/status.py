@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,10 +29,14 @@ from facewatch.heartbeat import Heartbeat, HeartbeatFile, heartbeat_file_of
 from facewatch.indexing.engine import SwitchProgress, WantedEngine
 from facewatch.library.roots import Libraries
 from facewatch.people.from_folder import Waiting
+from facewatch.people.regions_in import NamesFromFiles
+from facewatch.people.regions_out import NamesIntoFiles, SidecarCounts
 from facewatch.text import whole_text
 from facewatch.types import PassedOver, written_at
 
 N_EXAMPLES = 3
+MOST_COMPARED = 1_000
+"""Photos whose names in files are compared with the catalog for a status: it shall take no second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,11 @@ class Status:
     """Folders, and files, of the libraries that could not be read at the last scan, and why."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of facewatch and what it runs on, by name."""
+    sidecars: SidecarCounts | None = None
+    """Names that went out; None: none ever did, and the settings do not want it."""
+    n_conflicts: int | None = 0
+    """Names in files that were not taken over, because they are in doubt; None: too many photos are named in files to
+    say that quickly."""
 
 
 @dataclass(eq=False)
@@ -167,6 +176,8 @@ class StatusReport:
     settings: str
     """The file, or "defaults"."""
     backups: Backups
+    names_into: NamesIntoFiles
+    names_from: NamesFromFiles
 
     def full(self) -> Status:
         """Return all of it."""
@@ -199,8 +210,14 @@ class StatusReport:
                 "Python": platform.python_version(),
                 "SQLite": sqlite3.sqlite_version,
             },
+            sidecars=self._sidecars(),
+            n_conflicts=self.names_from.n_conflicts(MOST_COMPARED),
         )
         return self.renewed(status)
+
+    def _sidecars(self) -> SidecarCounts | None:
+        counts = self.names_into.counts()
+        return counts if self.names_into.settings.is_on or any(astuple(counts)) else None
 
     def renewed(self, status: Status) -> Status:
         """Return the status with what changes from second to second; takes no time worth speaking of."""

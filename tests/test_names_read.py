@@ -90,6 +90,39 @@ def test_a_sidecar_is_read_again_only_when_it_has_changed(library: Library) -> N
     assert said_in(library) == {"sub/a.png.xmp": ["Annabelle"]}
 
 
+def changed_in_place(path: Path, content: bytes) -> None:
+    """Write as many other bytes into the same file, and give it the time that it had, as `rsync --inplace -t` does."""
+    before = path.stat()
+    assert before.st_size == len(content)
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    now = path.stat()
+    assert (now.st_ino, now.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_sidecar_with_other_bytes_of_the_same_size_and_time_is_read_again(library: Library) -> None:
+    photo = library.draw("sub/a.png", (1, 0))
+    sidecar = photo.with_name("a.png.xmp")
+    sidecar.write_bytes(ANNA_ONLY)
+    library.scan()
+    changed_in_place(sidecar, ANNA_ONLY.replace(b"Anna", b"Emma"))
+    assert asked_by_scan(library) == ["sub/a.png.xmp"]
+    assert said_in(library) == {"sub/a.png.xmp": ["Emma"]}
+    assert asked_by_scan(library) == []
+
+
+def test_a_watcher_reads_such_a_sidecar_again(library: Library) -> None:
+    photo = library.draw("a.png", (1, 0))
+    sidecar = photo.with_name("a.png.xmp")
+    sidecar.write_bytes(ANNA_ONLY)
+    turns = Turns(library)
+    with turns.app:
+        turns.after(0.1)
+        changed_in_place(sidecar, ANNA_ONLY.replace(b"Anna", b"Emma"))
+        turns.after(2.1, "a.png.xmp")
+    assert said_in(library) == {"a.png.xmp": ["Emma"]}
+
+
 def test_a_sidecar_that_came_before_its_photo_is_read_when_that_comes(library: Library) -> None:
     (library.photos / "a.png.xmp").write_bytes(ANNA_ONLY)
     assert asked_by_scan(library) == []

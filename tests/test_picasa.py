@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from test_loop import Turns
-from test_names_read import asked_by_scan, settled
+from test_names_read import asked_by_scan, changed_in_place, settled
 from test_names_taken import conflicts, face_at, named, say, sources, square, who_is_on
 
 from facewatch.engines import fake
@@ -111,6 +111,21 @@ def test_it_is_read_again_only_when_it_changes_or_a_photo_comes(library: Library
     write(library, ini({"a.png": faces(BEN), "b.png": faces(BEN)}))
     assert asked_by_scan(library) == [".picasa.ini"]
     assert who_is_on(library, "a.png") == ["Ben"]
+
+
+def test_other_names_of_the_same_size_and_time_are_read(library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    lists = '<contacts><contact id="%s" name="%s" local_contact="1"/></contacts>'
+    write(library, ini({"a.png": faces(ANNA)}, {}))
+    write(library, lists % (ANNA, "Anna"), "contacts.xml")
+    library.scan()
+    assert who_is_on(library, "a.png") == ["Anna"]
+    changed_in_place(library.photos / "contacts.xml", (lists % (ANNA, "Emma")).encode())
+    library.scan()
+    assert who_is_on(library, "a.png") == ["Emma"]
+    changed_in_place(library.photos / ".picasa.ini", ini({"a.png": faces(BEN)}, {}).encode())
+    assert ".picasa.ini" in asked_by_scan(library)
+    assert asked_by_scan(library) == []
 
 
 def test_names_that_only_the_list_of_contacts_has_come_when_it_comes(library: Library) -> None:

@@ -98,7 +98,8 @@ class FilesBeside(TableAccess):
 
     def _others(self, ending: str, where: str, values: Sequence[object]) -> list[OtherFile]:
         rows = self._db.execute(
-            "SELECT r.path, s.path, s.size, s.mtime_ns, s.inode FROM files s JOIN roots r ON r.id = s.root_id"
+            "SELECT r.path, s.path, s.size, s.mtime_ns, s.inode, s.ctime_ns"
+            " FROM files s JOIN roots r ON r.id = s.root_id"
             f" WHERE s.photo_id IS NULL AND s.fault IS NULL AND lower(CAST(substr(s.path, ?) AS TEXT)) = ? {where}"
             " ORDER BY r.path, s.path",
             [-len(ending), ending, *values],

@@ -328,6 +328,13 @@ class Files(TableAccess):
                 *(photo_id, *recorded, now),
             ],
         )
+        if photo_id is None:
+            # Its size and times may be what they were: what it says about photos is not believed any more.
+            self._db.execute(
+                "UPDATE metadata SET mtime_ns = -1 WHERE way = 'read' AND path ="
+                " (SELECT CAST(path || x'2f' || ? AS BLOB) FROM roots WHERE id = ?)",
+                [os.fsencode(path), root_id],
+            )
 
     def move(self, root_id: int, old: str, new: str, ctime_ns: int | None = None) -> None:
         """Give the file another path, and the ctime that it has there; what lay there before is forgotten."""

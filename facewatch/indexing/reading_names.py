@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from facewatch.catalog import Catalog, MetadataKind, UnreadFile, display
@@ -92,7 +93,7 @@ class NamesReader:
         """The names in Picasa's lists of contacts, by their ids; where a list is new all that refers to it is read
         again."""
         files = names_in_folders.contacts_of(self._catalog) if MetadataKind.PICASA in self._kinds else []
-        now = json.dumps([(file.whole_path, file.fingerprint.size, file.fingerprint.mtime_ns) for file in files])
+        now = json.dumps([(file.whole_path, *astuple(file.fingerprint)) for file in files])
         if now != (self._catalog.settings.get(_CONTACTS) or "[]"):
             with self._catalog.write():
                 self._catalog.beside.read_again(MetadataKind.PICASA)

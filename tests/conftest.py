@@ -102,6 +102,7 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         "XDG_CACHE_HOME",
         "FACEWATCH_CALLED_AS",
         "FACEWATCH_CONFIG",
+        "FACEWATCH_GIVEN",
         "FACEWATCH_MODELS",
         "FACEWATCH_MODELS_URL",
         "FACEWATCH_PICTURES",

@@ -22,6 +22,7 @@ from drawn import Library
 from facewatch.cli import main
 from facewatch.cli.evaluate import engine_of_catalog
 from facewatch.cli.program import (
+    GIVEN,
     MEANT,
     MEANT_OF_MODELS,
     MEANT_OF_SERVICE,
@@ -34,6 +35,7 @@ from facewatch.cli.program import (
     called_from_anywhere,
     facewatch,
     how_called,
+    options_given,
 )
 from facewatch.config import load_config
 from facewatch.evaluation.labelled import looks_like_album, read_labels
@@ -225,7 +227,30 @@ def test_a_real_process_says_how_it_was_called(name: str, tmp_path: Path) -> Non
     command = [sys.executable, "-P", "-m", "facewatch", "people", "--catalog", str(tmp_path / "c.sqlite")]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 5
-    assert f"`{' '.join(words) if name.startswith('python') else ROOT / name} scan PHOTOS`" in done.stderr
+    program = " ".join(words) if name.startswith("python") else str(ROOT / name)
+    assert f"`{program} --catalog {tmp_path / 'c.sqlite'} scan PHOTOS`" in done.stderr
+
+
+def test_what_it_names_works_on_what_it_was_given() -> None:
+    arguments = ["scan", "Photos", "--catalog", "my photos.sqlite", "-q", "--people=P", "--", "--config", "x"]
+    assert options_given(arguments) == "--catalog 'my photos.sqlite' --people P"
+    assert options_given(["people", "--json"]) == ""
+    assert options_given(["--catalog"]) == "--catalog ''"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(GIVEN, "--catalog 'my photos.sqlite'")
+        assert as_called("next: facewatch review") == "next: facewatch --catalog 'my photos.sqlite' review"
+        assert as_called("a facewatch that did not say") == "a facewatch that did not say"
+        there = "facewatch review --catalog other.sqlite"
+        assert as_called(there) == there, "where it says on what"
+
+
+def test_help_is_the_same_whatever_it_works_on(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["scan", "--help"])
+    plain = capsys.readouterr().out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(GIVEN, "--catalog x.sqlite")
+        main(["scan", "--help"])
+    assert capsys.readouterr().out == plain
 
 
 def literals(node: ast.AST) -> str:

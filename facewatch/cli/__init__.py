@@ -40,7 +40,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
 )
 from facewatch.cli.asking import GivenUpError
 from facewatch.cli.output import echo
-from facewatch.cli.program import VARIABLE, facewatch, how_called
+from facewatch.cli.program import GIVEN, VARIABLE, facewatch, how_called, options_given
 from facewatch.errors import FacewatchError
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line, that of the process unless it is given, and return its exit code."""
     if args is None:
         os.environ[VARIABLE] = how_called(os.environ, sys.argv, sys.orig_argv)
+        os.environ[GIVEN] = options_given(sys.argv[1:])
     try:
         # click returns the code of an Exit as if it were a command's result.
         code = facewatch.main(args=args, prog_name="facewatch", standalone_mode=False)

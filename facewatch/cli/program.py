@@ -151,6 +151,10 @@ VARIABLE = "FACEWATCH_CALLED_AS"
 """The environment variable that hands it on: from scripts/facewatch (a path) or compose.yaml (a whole command line),
 to worker processes and the service, whose log says such things as well."""
 
+GIVEN = "FACEWATCH_GIVEN"
+"""The environment variable with the options that say what this process works on: what it names works on the same."""
+_SAY_ON_WHAT = ("--catalog", "--people", "--config")
+
 PROGRAM = "facewatch"
 LONGEST_IN_EXAMPLES = 20
 """Letters of it that examples in help have room for."""
@@ -180,9 +184,26 @@ def how_called(environ: Mapping[str, str], argv: Sequence[str], orig_argv: Seque
     return shlex.quote(program.name if is_on_path else given or argv[0])
 
 
+def options_given(arguments: Sequence[str]) -> str:
+    """Return those of a command's arguments that say which catalog, people folder and settings are meant, ready for a
+    shell."""
+    given, words = list[str](), iter(arguments)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in _SAY_ON_WHAT:
+            given += [option, value if equals else next(words, "")]
+        elif word == "--":
+            break
+    return shlex.join(given)
+
+
 def as_called(text: str) -> str:
-    """Return a text for people with its commands as this program was called."""
-    name = os.environ.get(VARIABLE, PROGRAM)
+    """Return a text for people with its commands as this program was called, and for what it was called."""
+    given = "" if any(option in text for option in _SAY_ON_WHAT) else os.environ.get(GIVEN, "")
+    return _with_program(text, f"{os.environ.get(VARIABLE, PROGRAM)} {given}".rstrip())
+
+
+def _with_program(text: str, name: str) -> str:
     return text if name == PROGRAM else _COMMAND.sub(lambda _: name, text)
 
 
@@ -190,8 +211,8 @@ def help_as_called(text: str) -> str:
     """Return the help of a command as this program was called; a long path stands in its usage only, since it would
     hide what the examples show."""
     usage, gap, rest = text.partition("\n\n")
-    is_short = len(os.environ.get(VARIABLE, PROGRAM)) <= LONGEST_IN_EXAMPLES
-    return as_called(usage) + gap + (as_called(rest) if is_short else rest)
+    name = os.environ.get(VARIABLE, PROGRAM)
+    return _with_program(usage, name) + gap + (_with_program(rest, name) if len(name) <= LONGEST_IN_EXAMPLES else rest)
 
 
 def called_from_anywhere() -> dict[str, str]:

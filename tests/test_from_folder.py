@@ -277,3 +277,12 @@ def test_what_is_done_already_is_no_step(place: Library, run: Any) -> None:
     told = run("folders").out
     assert "done already" not in told
     assert told.endswith("0 steps taken\n")
+
+
+def test_folders_in_a_group_that_somebody_made_are_moved_back(place: Library, run: Any) -> None:
+    before = place.tree()
+    (place.people / "Family").mkdir()
+    for who in ("Anna", "Ben"):
+        (place.people / who).rename(place.people / "Family" / who)
+    assert "move folder Family/Anna to Anna" in run("folders").out
+    assert place.tree() == before

@@ -89,7 +89,13 @@ def _concerned(wanted: Iterable[WantedFolder], links: Iterable[RecordedLink], fo
     for person_id, mine in homes.items():
         found |= mine
         found |= {f"{home}/{year}" for home in mine for year in years.get(person_id, ())}
-    return found
+    return found.union(*(_above(folder) for folder in found))
+
+
+def _above(folder: str) -> set[str]:
+    """Return the folders that one is in: somebody may have put it into a group of their own."""
+    parts = folder.split("/")
+    return {"/".join(parts[:n]) for n in range(1, len(parts))}
 
 
 def _read_folders(top: str, folders: Iterable[str], known: Mapping[str, Entries]) -> dict[str, Entries]:

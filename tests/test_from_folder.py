@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -286,3 +288,25 @@ def test_folders_in_a_group_that_somebody_made_are_moved_back(place: Library, ru
         (place.people / who).rename(place.people / "Family" / who)
     assert "move folder Family/Anna to Anna" in run("folders").out
     assert place.tree() == before
+
+
+def test_a_folder_whose_name_is_no_text_waits_for_another(place: Library, run: Any) -> None:
+    anna, odd = place.people / "Anna", Path(os.fsdecode(bytes(place.people) + b"/Andr\xe9"))
+    anna.rename(odd)
+    (place.people / "Ben").rename(place.people / "Benno")
+    told = run("folders")
+    assert "this folder's name is not UTF-8" in told.out
+    assert whose(place)["a.png"] == ["Anna", "Benno"], "the others are followed"
+    assert sorted(link.name for link in odd.iterdir()) == ["a.png", "b.png"]
+    odd.rename(place.people / "André")
+    run("folders")
+    assert whose(place)["a.png"] == ["André", "Benno"]
+    assert not odd.exists()
+
+
+def test_a_new_folder_whose_name_is_no_text_is_nobody(place: Library, run: Any) -> None:
+    odd = Path(os.fsdecode(bytes(place.people) + b"/Andr\xe9"))
+    odd.mkdir()
+    (odd / "g.png").symlink_to(place.photos / "g.png")
+    assert "is not UTF-8" in run("folders").out
+    assert whose(place)["g.png"] == [None]

@@ -134,7 +134,7 @@ def test_the_same_name_in_another_case_is_a_rename_not_a_merge(three: Library) -
         ("", "is empty"),
         ("  \n ", "is empty"),
         ("a\0b", "control characters"),
-        ("\udcff", "control characters"),
+        ("\udcff", "not UTF-8"),
         ("x" * 121, "at most 120"),
         ("17", "taken for the id"),
         ("person 0017", "taken for the id"),

@@ -43,6 +43,7 @@ from facewatch.people.corrections import Decisions
 from facewatch.people.dropped import keep_links, receiver_of, still_asked
 from facewatch.people.plausible import candidates, only_plausible
 from facewatch.people.record import Decided
+from facewatch.text import whole_text
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Person
@@ -58,6 +59,8 @@ SOURCE = "folder"
 
 _MOST_PATHS = 3
 """Paths that a conclusion names."""
+
+_NOT_TEXT = "this folder's name is not UTF-8; give it a name without such characters"
 
 
 class Meaning(StrEnum):
@@ -166,6 +169,9 @@ class Conclusions:
         """
         for one in seen.observations:
             match one:
+                case FolderRenamed() | FolderPutInto() if (new := one.new or "") != whole_text(new):
+                    self._held |= _concerned(ReadBack((one,)))
+                    self.asides.append(LeftAside(Aside.REFUSED, new, reason=_NOT_TEXT))
                 case FolderRenamed() | FolderPutInto():
                     self._follow(one)
                     self._attempt(one.new or one.old, partial(self._rename_or_merge, one))

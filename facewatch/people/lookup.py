@@ -16,7 +16,7 @@ from facewatch.catalog import Catalog, FaceRow, KnownFile, Person, display
 from facewatch.errors import NotKnownError
 from facewatch.folders.sync import Linked
 from facewatch.ids import label_of
-from facewatch.text import plural
+from facewatch.text import plural, whole_text
 from facewatch.types import Box
 
 if TYPE_CHECKING:
@@ -398,8 +398,8 @@ def clean_name(name: str) -> str:
     """Return the name in Unicode NFC with single spaces, without marks that cannot be seen but turn text round.
 
     Raises:
-        UnusableNameError: it is empty, too long, holds control characters, would be taken for a person's id, or would
-            lead out of the people folder.
+        UnusableNameError: it is empty, too long, not UTF-8, holds control characters, would be taken for a person's id,
+            or would lead out of the people folder.
     """
     seen = "".join(c for c in name if c in _JOINERS or unicodedata.category(c) != "Cf")
     cleaned = " ".join(unicodedata.normalize("NFC", seen).split())
@@ -409,7 +409,9 @@ def clean_name(name: str) -> str:
         )
     if len(cleaned) > MAX_NAME_LENGTH:
         raise UnusableNameError(f"the new name has {len(cleaned)} characters; at most {MAX_NAME_LENGTH} are possible")
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in cleaned):
+    if cleaned != whole_text(cleaned):
+        raise UnusableNameError(f"the new name {name!r} is not UTF-8; leave out what is not")
+    if any(unicodedata.category(c) == "Cc" for c in cleaned):
         raise UnusableNameError(f"the new name {name!r} holds control characters; leave them out")
     if cleaned.startswith("/") or ".." in re.split(r"[/\\]", cleaned):
         raise UnusableNameError(f"{cleaned!r} would lead out of the people folder; leave out the slashes and dots")

@@ -65,6 +65,14 @@ def test_who_never_stops_is_followed_all_the_same(watcher: Watcher) -> None:
     assert watcher.names == ["Johanna"]
 
 
+def test_what_is_left_alone_is_logged_once(watcher: Watcher, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    (watcher.library.people / "Anna" / "c.png").symlink_to(watcher.library.base / "elsewhere.png")
+    for _ in range(3):
+        watcher.hears("Anna/c.png")
+    assert caplog.text.count("Anna/c.png: left alone") == 1
+
+
 def test_what_facewatch_does_itself_is_no_reason_to_look(watcher: Watcher) -> None:
     watcher.app.corrections.rename("p1", "Johanna")
     watcher.source.heard.append(heard("Anna/", "Johanna/", "Johanna/a.png", "Johanna/b.png", ".facewatch"))

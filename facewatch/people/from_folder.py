@@ -518,6 +518,8 @@ class FolderReader:
     is_said: bool = field(default=False, init=False)
     """Whether somebody says all of that who called: then it is not logged as well."""
     _is_accepted: bool = field(default=False, init=False)
+    _said: frozenset[str] = field(default=frozenset(), init=False)
+    """What the log said when the folder was read last: what is left alone is there every time."""
 
     def accept(self) -> Applied:
         """Bring the folder in line with the catalog, and believe what somebody did in it, however strange it is.
@@ -616,8 +618,11 @@ class FolderReader:
                 self.catalog.settings.set(_TOLD, self.catalog.now())
             reading = replace(reading, is_first=True)
         self.readings.append(reading)
-        for line in self.say(reading) if not self.is_said else ():
-            log.info("%s", line)
+        lines = tuple(self.say(reading))
+        for line in lines if not self.is_said else ():
+            if line not in self._said:
+                log.info("%s", line)
+        self._said = frozenset(lines)
 
     def _is_away(self, photo_id: int) -> bool:
         """Whether none of a photo's files is there, though their libraries are."""

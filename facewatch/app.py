@@ -33,6 +33,7 @@ from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
 from facewatch.people.covers import Covers
 from facewatch.people.drawing import Drawing
+from facewatch.people.face_files import FaceFiles
 from facewatch.people.from_folder import EditMode, FolderReader
 from facewatch.people.grouping import Grouping
 from facewatch.people.identities import Identities
@@ -134,6 +135,7 @@ class App:
             shape=people_shape_of(config),
             before_sync=self.libraries.forget_moved,
             after_sync=Covers(self.catalog, root, cover_name_of(config), self._cutters).renew,
+            cutting=FaceFiles(self.catalog, self._cutters).cutting,
         )
         self.lookup = Lookup(self.catalog, self.folder)
         self.kept = kept or KeptTogether()
@@ -220,7 +222,7 @@ class App:
         """
         from facewatch.folders.photos import PhotoFolder
 
-        return PhotoFolder(self.catalog, root, kind=self.folder.kind, people=self.folder.root)
+        return PhotoFolder(self.catalog, root, kind=self.folder.link_kind, people=self.folder.root)
 
     def exporter(self, root: Path, form: ExportForm, workers: PictureWorkers | None = None) -> Exporter:
         """Return what exports photos or faces into a folder; `workers` take the place of the worker processes.

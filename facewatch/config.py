@@ -313,6 +313,12 @@ SETTINGS = (
         'room (Btrfs, XFS). "auto" takes what the disk can hold, and keeps to it.',
         _choice("auto", "symlink", "hardlink", "copy", "reflink"),
     ),
+    Setting(
+        "folders.show",
+        "photos",
+        'What is in a person\'s folder: their "photos", or their "faces", cut out of them.',
+        _choice("photos", "faces"),
+    ),
     Setting("folders.unnamed", True, 'Make folders for unnamed people too, under "_unnamed".', _yes_no),
     Setting(
         "folders.unnamed_photos",

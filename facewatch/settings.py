@@ -174,6 +174,7 @@ def people_shape_of(config: Config) -> Shape:
     """Return what the people folder looks like."""
     return Shape(
         kind=None if config["folders.link"] == "auto" else config["folders.link"],
+        has_faces=config["folders.show"] == "faces",
         unnamed_photos=config["folders.unnamed_photos"] if config["folders.unnamed"] else None,
         n_suggested=config["folders.review"],
         by_year=config["folders.layout"] == "person/year",

@@ -4,6 +4,7 @@ what that means, and undoing it brings the folder back."""
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_loop import FakeSource, Turns
 
+from facewatch.folders.marks import key_of
 from facewatch.folders.model import TOGETHER, home_of
 from facewatch.watcher.events import Events
 from facewatch.watcher.people import STILL_SECONDS
@@ -86,17 +88,26 @@ class Edited:
 
     def tree(self) -> Tree:
         found: Tree = {}
-        for link, photo in self.turns.library.tree().items():
-            if photo and not link.startswith(f"{TOGETHER}/"):
+        for path in self.root.rglob("*"):
+            link = str(path.relative_to(self.root))
+            if (photo := self.photo_at(path)) and not link.startswith(f"{TOGETHER}/"):
                 found.setdefault(home_of(link), set()).add(photo)
         return found
+
+    def photo_at(self, path: Path) -> str:
+        """Return the photo that a link leads to, or that the face on a picture is on; "": it is neither."""
+        if path.is_symlink():
+            return str(path.resolve().relative_to(self.turns.library.photos.resolve()))
+        key = key_of(path.read_bytes()) if path.is_file() else None
+        shown = self.app.catalog.pictures.of_faces([int(key.removeprefix("face-"))]) if key else []
+        return shown[0].files[0].path if shown else key or ""
 
     def folder(self, number: int) -> Path | None:
         folders = sorted(self.tree())
         return self.root / folders[number % len(folders)] if folders else None
 
     def link(self, folder: Path | None, number: int) -> Path | None:
-        links = sorted(path for path in folder.rglob("*") if path.is_symlink()) if folder else []
+        links = sorted(filter(self.photo_at, folder.rglob("*"))) if folder else []
         return links[number % len(links)] if links else None
 
     def person(self, folder: Path) -> int:
@@ -105,8 +116,7 @@ class Edited:
         return next(row.person_id for row in self.app.catalog.links.all() if home_of(row.path) == path)
 
     def faces(self, person: int, link: Path) -> list[int]:
-        photo = link.resolve().relative_to(self.turns.library.photos.resolve())
-        rows = self.app.lookup.photo(self.turns.library.photos / photo)["faces"]
+        rows = self.app.lookup.photo(self.turns.library.photos / self.photo_at(link))["faces"]
         return [row["face_id"] for row in rows if row["person_id"] == person]
 
     def is_on(self, person: int, link: Path) -> bool:
@@ -144,7 +154,7 @@ class Edited:
     def _move_link(self, number: int, at: int, to: int) -> None:
         folder, other = self.folder(number), self.folder(to)
         link = self.link(folder, at)
-        if not folder or not other or not link or folder == other or (other / link.name).is_symlink():
+        if not folder or not other or not link or folder == other or os.path.lexists(other / link.name):
             return
         person, receiver = self.person(folder), self.person(other)
         if not self.is_on(receiver, link):
@@ -183,7 +193,7 @@ class Edited:
 
     def _meddle(self, number: int, how: int) -> None:
         """Do something where nothing means anything."""
-        links = sorted(path for path in (self.root / TOGETHER).rglob("*") if path.is_symlink())
+        links = sorted(filter(self.photo_at, (self.root / TOGETHER).rglob("*")))
         if not links:
             return
         link = links[number % len(links)]
@@ -245,7 +255,12 @@ SHAPED = {"folders.layout": "person/year", "folders.names": "date", "folders.tog
 TAKEN = {"a": "2023-05-03T14:22:10", "b": "2024-01-02T03:04:05", "c": "2024-12-31T23:59:59", "e": "2023-07-08T09:10:11"}
 
 
-@pytest.fixture(params=[{}, SHAPED], ids=["as it is by itself", "of another shape"])
+FACES = {"folders.show": "faces"}
+
+
+@pytest.fixture(
+    params=[{}, SHAPED, SHAPED | FACES], ids=["as it is by itself", "of another shape", "of another shape, with faces"]
+)
 def edited(family: Library, request: pytest.FixtureRequest) -> Iterator[Edited]:
     with family.app() as app, app.catalog.write():
         app.catalog.photos.set_taken(

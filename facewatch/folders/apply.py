@@ -18,13 +18,23 @@ from shutil import disk_usage
 from typing import Any
 
 from facewatch.errors import FolderError
-from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of, read_entry, remove_covers
+from facewatch.folders.disk import (
+    LinkMaker,
+    OpenedFolder,
+    face_in,
+    make_link,
+    opened_folder_of,
+    read_entry,
+    remove_covers,
+)
+from facewatch.folders.marks import FACE_KEY, marked
 from facewatch.folders.model import (
     MARKER,
     PARENTS,
     PART,
     Action,
     Applied,
+    FaceMaker,
     FolderEntry,
     Ledger,
     LinkKind,
@@ -37,6 +47,7 @@ from facewatch.folders.model import (
     RemoveLink,
     home_of,
     printable,
+    time_of_face,
 )
 from facewatch.fs.atomic import exists, rename_apart
 from facewatch.text import plural
@@ -55,6 +66,7 @@ def apply(
     kind: LinkKind,
     ledger: Ledger,
     make_link: LinkMaker = make_link,
+    make_face: FaceMaker | None = None,
     libraries: Sequence[Path] = (),
     intend: Callable[[Sequence[Action]], None] = lambda _: None,
 ) -> Applied:
@@ -80,7 +92,7 @@ def apply(
     except OSError as error:
         raise refusal(root, error) from error
     with opened:
-        work = _Work(opened, root, kind, ledger, make_link, [os.fspath(library) for library in libraries])
+        work = _Work(opened, root, kind, ledger, make_link, [os.fspath(library) for library in libraries], make_face)
         work.discard_part()
         try:
             for start in range(0, len(todo.actions), _BATCH):
@@ -106,11 +118,12 @@ class _Work:
         ledger: Ledger,
         make_link: LinkMaker,
         libraries: Sequence[str],
+        make_face: FaceMaker | None,
     ) -> None:
         self.n_made = self.n_removed = self.n_moved = 0
         self.faults: list[str] = []
         self._opened, self._shown, self._libraries = opened, shown, libraries
-        self._kind, self._ledger, self._make = kind, ledger, make_link
+        self._kind, self._ledger, self._make, self._make_face = kind, ledger, make_link, make_face
         self._is_making = False
         self._failed: set[str] = set()
         """Folders that could not be made, moved or entered: one cause gives one fault, not one per link."""
@@ -265,12 +278,16 @@ class _Work:
         return is_ours
 
     def _link(self, action: MakeLink) -> str:
+        jpeg = self._make_face(action) if self._kind == "face" and self._make_face is not None else b""
         name, dir_fd = self._enter_year(action.path)
         if action.stamp is not None:
             self._unlink(name, dir_fd, action.stamp)
         if self._kind == "symlink":
             self._make("symlink", action.target, name, target_fd=None, dir_fd=dir_fd)
             stamp = f"symlink:{action.target}"
+        elif self._kind == "face":
+            self._write_face(jpeg, action, name, dir_fd)
+            stamp = f"{read_entry(name, dir_fd).stamp('face')}:{action.face_id or 0}"
         else:
             self._link_file(action.target, name, dir_fd)
             stamp = read_entry(name, dir_fd).stamp(self._kind)
@@ -298,6 +315,21 @@ class _Work:
         except OSError:
             self.discard_part()
             raise
+
+    def _write_face(self, jpeg: bytes, action: MakeLink, name: str, dir_fd: int) -> None:
+        """Write a picture that has its name only when it is whole, about the time of its photo, and its rights."""
+        self.discard_part()
+        top = self._opened.top
+        handle = os.open(PART, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=top)
+        with os.fdopen(handle, "wb") as part:
+            part.write(marked(jpeg, f"{FACE_KEY}{action.face_id or 0}"))
+            part.flush()
+            with contextlib.suppress(OSError):
+                photo = os.lstat(action.source)
+                now = time_of_face(photo.st_mtime_ns, action.face_id, action.photo_id)
+                os.utime(handle, ns=(now, now))
+                os.fchmod(handle, photo.st_mode & 0o666)
+        rename_apart(PART, name, old_fd=top, new_fd=dir_fd)
 
     def discard_part(self) -> None:
         """Remove the beginning of a copy that a crash left."""
@@ -441,12 +473,20 @@ class _Recovery:
 
     def _link(self, person_id: int, photo_id: int, path: str, source: str, target: str, kind: LinkKind) -> None:
         entry = self._entry(path)
-        stamp = f"symlink:{target}" if kind == "symlink" else read_entry(target).stamp(kind)
+        if kind == "face":
+            stamp = self._face_stamp(path, entry)
+        else:
+            stamp = f"symlink:{target}" if kind == "symlink" else read_entry(target).stamp(kind)
         if entry.bears(stamp):
             self._ledger.link_made(person_id, photo_id, path, source, stamp)
         elif home_of(path) != (year := path.rpartition("/")[0]):
             with contextlib.suppress(OSError):  # it was made for the link, and may be empty
                 os.rmdir(year.rpartition("/")[2], dir_fd=self._opened.enter(home_of(path)))
+
+    def _face_stamp(self, path: str, entry: FolderEntry) -> str:
+        folder, _, name = path.rpartition("/")
+        face_id = face_in(name, self._opened.enter(folder)) if entry.kind == "file" else None
+        return f"{entry.stamp('face')}:{face_id}" if face_id is not None else ""
 
     def _entry(self, path: str) -> FolderEntry:
         folder, _, name = path.rpartition("/")

@@ -37,8 +37,8 @@ class CoverFiles:
             return None
         return {"cover": entry.target, "other": ""}.get(entry.kind)
 
-    def write(self, folder: str, jpeg: bytes, key: str) -> None:
-        """Put a cover into a folder, in the place of the one that was there.
+    def write(self, folder: str, jpeg: bytes, key: str, mode: int) -> None:
+        """Put a cover with these rights into a folder, in the place of the one that was there.
 
         Raises:
             OSError: it cannot be written, or something else has the name.
@@ -46,7 +46,7 @@ class CoverFiles:
         top = self._opened.top
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_PART, dir_fd=top)
-        handle = os.open(_PART, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=top)
+        handle = os.open(_PART, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=top)
         try:
             with os.fdopen(handle, "wb") as part:
                 part.write(marked(jpeg, key))

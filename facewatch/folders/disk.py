@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Protocol
 
 from facewatch.errors import FolderError
-from facewatch.folders.marks import HEAD_BYTES, is_as_made, key_of
+from facewatch.folders.marks import FACE_KEY, HEAD_BYTES, is_as_made, key_of
 from facewatch.folders.model import (
     COVERS,
     MARKER,
@@ -67,7 +67,7 @@ def read_disk(
         )
     concerned = _concerned(wanted, links, folders)
     found = _read_folders(top, ["", *PARENTS, *sorted(concerned - {"", *PARENTS})], known)
-    sources = {} if kind == "symlink" else _read_sources(wanted, links, found)
+    sources = {} if kind in ("symlink", "face") else _read_sources(wanted, links, found)
     return Disk(top, found, sources)
 
 
@@ -164,9 +164,10 @@ def read_entry(name: str, dir_fd: int | None = None) -> FolderEntry:
 def _cover_key(name: str, dir_fd: int | None) -> str | None:
     try:
         with os.fdopen(os.open(name, _TO_READ, dir_fd=dir_fd), "rb") as file:
-            return key_of(file.read(HEAD_BYTES))
+            key = key_of(file.read(HEAD_BYTES))
     except OSError:
         return None
+    return None if key is None or key.startswith(FACE_KEY) else key
 
 
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -181,8 +182,23 @@ def remove_covers(folder: int, names: Iterable[str] = COVERS) -> None:
 
 
 def _is_as_made(name: str, folder: int) -> bool:
+    return is_as_made(_content(name, folder))
+
+
+def face_in(name: str, folder: int) -> str | None:
+    """Return the id of the face that a picture of ours in an opened folder shows, "0": none; None: it is none of ours.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    data = _content(name, folder)
+    key = (key_of(data) or "") if is_as_made(data) else ""
+    return key.removeprefix(FACE_KEY) if key.startswith(FACE_KEY) else None
+
+
+def _content(name: str, folder: int) -> bytes:
     with os.fdopen(os.open(name, _TO_READ, dir_fd=folder), "rb") as file:
-        return is_as_made(file.read())
+        return file.read()
 
 
 def _read_sources(wanted: list[WantedFolder], links: list[RecordedLink], found: Mapping[str, Entries]) -> Entries:

@@ -10,6 +10,10 @@ import hashlib
 HEAD_BYTES = 256
 """The comment is in these."""
 
+FACE_KEY = "face-"
+"""What the keys of faces begin with that stand for photos, before the id of the face or 0; those of covers begin
+otherwise."""
+
 _MARK = b"facewatch:"
 _COMMENT = b"\xff\xfe"
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
 from typing import Literal, Protocol
@@ -16,17 +16,18 @@ from typing import Literal, Protocol
 from facewatch.ids import label_of
 from facewatch.text import is_harmless
 
-LinkKind = Literal["symlink", "hardlink", "copy", "reflink"]
+LinkKind = Literal["symlink", "hardlink", "copy", "reflink", "face"]
 LINK_KINDS: tuple[LinkKind, ...] = ("symlink", "hardlink", "reflink", "copy")
 """Those that take least room first. A reflink is a copy that shares what it holds with the photo until one of them is
-changed."""
+changed. What stands for a photo may also be a "face": a picture that is cut out of it."""
 CALLED: Mapping[LinkKind, str] = {
     "symlink": "symlinks",
     "hardlink": "hard links",
     "reflink": "reflinks",
     "copy": "copies",
+    "face": "faces",
 }
-COPIES = frozenset({"copy", "reflink"})
+COPIES = frozenset({"copy", "reflink", "face"})
 """Kinds that are files of their own, known by their size and time."""
 Entries = Mapping[str, "FolderEntry"]
 
@@ -37,6 +38,8 @@ class Shape:
 
     kind: LinkKind | None = "symlink"
     """None: what the place can hold, and as long as it can, what is there."""
+    has_faces: bool = False
+    """Folders hold faces that are cut out of the photos, and no links."""
     unnamed_photos: int | None = 1
     """Photos that somebody without a name needs to have a folder; None: nobody without a name has one."""
     together: tuple[tuple[str, ...], ...] = ()
@@ -62,6 +65,15 @@ def kind_of_links(wanted: LinkKind | None, before: str | None) -> LinkKind:
 
 _MTIME_SLACK_NS = 2_000_000_000
 """FAT keeps times to two seconds, so a copy may come back with a slightly different one."""
+_COARSE_NS = 10_000_000
+"""exFAT keeps times to a hundredth of a second, and programs that copy files often to a whole one."""
+
+
+def time_of_face(photo_ns: int, face_id: int | None, photo_id: int) -> int:
+    """Return the time in ns that a picture cut out of a photo of this time gets: in the same second, but one that no
+    other has, as many are of one size and of photos taken at once. NTFS keeps every hundredth of these."""
+    number = 2 * photo_id + 1 if face_id is None else 2 * face_id
+    return photo_ns // 1_000_000_000 * 1_000_000_000 + number * 100 % 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,8 @@ class WantedLink:
     """In the person's folder, a year; "": it is there itself."""
     prefix: str = ""
     """What the link's name begins with: when the photo was taken."""
+    face_id: int | None = None
+    """The face that is shown where faces are; None: the whole photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +140,11 @@ class FolderEntry:
             return False
         if kind == "hardlink":
             return text == str(self.inode)
-        size, mtime_ns = map(int, text.split(":"))
-        return self.size == size and abs(self.mtime_ns - mtime_ns) <= _MTIME_SLACK_NS
+        size, mtime_ns = map(int, text.split(":")[:2])
+        if self.size != size or self.mtime_ns == mtime_ns:
+            return self.size == size
+        may_be_rounded = kind != "face" or (self.mtime_ns % _COARSE_NS == 0 and mtime_ns % _COARSE_NS != 0)
+        return may_be_rounded and abs(self.mtime_ns - mtime_ns) <= _MTIME_SLACK_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +212,7 @@ class MakeLink(_FolderAction):
     """The text of a symlink; the source itself for a hard link or a copy."""
     stamp: str | None = None
     """Of what stands there now: the wanted link when it is done, else ours that is to be replaced."""
+    face_id: int | None = None
 
     def __str__(self) -> str:
         return f"make {self.path} -> {self.target}"
@@ -227,6 +245,9 @@ class RemoveLink(_FolderAction):
     def __str__(self) -> str:
         return f"remove {self.path}"
 
+
+FaceMaker = Callable[[MakeLink], bytes]
+"""Returns the JPEG that is to stand for a photo where faces are shown; raises OSError: there is none."""
 
 Action = MoveFolder | MakeFolder | RemoveFolder | MakeLink | MoveLink | RemoveLink
 
@@ -419,6 +440,12 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d ")
 def _begun_with(prefix: str, name: str) -> str:
     """Return what is to be put before a file's name; nothing where it begins so already."""
     return "" if name.startswith(prefix.rstrip()) else prefix
+
+
+def as_jpeg(source: str) -> str:
+    """Return what a picture is called after that was cut out of a photo."""
+    stem, extension = os.path.splitext(source)
+    return source if extension.lower() in (".jpg", ".jpeg") else f"{stem}.jpg"
 
 
 def made_with(name: str, source: str) -> str | None:

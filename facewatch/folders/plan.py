@@ -30,6 +30,8 @@ from facewatch.folders.model import (
     RemoveFolder,
     RemoveLink,
     WantedFolder,
+    WantedLink,
+    as_jpeg,
     folder_names,
     home_of,
     is_outdated_name,
@@ -282,7 +284,10 @@ class _Newcomer:
     """A photo that needs a link of a new name."""
 
     source: str
+    named_after: str
+    """A path."""
     photo_id: int
+    face_id: int | None
     place: str
     """The folder that it goes to."""
     prefix: str
@@ -293,12 +298,20 @@ class _Newcomer:
 
     def names(self) -> Iterator[str]:
         """Yield the names that would do, best first, without end."""
-        return chain(filter(None, [self.given]), link_names(self.source, self.prefix))
+        return chain(filter(None, [self.given]), link_names(self.named_after, self.prefix))
 
 
-def _given_name(link: RecordedLink) -> str:
+def _given_name(link: RecordedLink, named_after: str) -> str:
+    """Return the name that somebody gave to a link, with the extension that it is to have now; "": nobody did."""
     name = link.path.rpartition("/")[2]
-    return name if made_with(name, link.source) is None else ""
+    before = as_jpeg(link.source) if _is_face(link) else link.source
+    if made_with(name, before) is not None:
+        return ""
+    return name if before == named_after else os.path.splitext(name)[0] + os.path.splitext(named_after)[1]
+
+
+def _is_face(link: RecordedLink) -> bool:
+    return link.stamp.startswith("face:")
 
 
 class _LinkPlan:
@@ -329,6 +342,8 @@ class _LinkPlan:
         """Return the stamp that the wanted link has if it is made already, or "" when the source is not there."""
         if self._kind == "symlink":
             return f"symlink:{self._target(source, folder)}"
+        if self._kind == "face":
+            return ""
         entry = self.disk.sources.get(source, FolderEntry("other"))
         return entry.stamp(self._kind) if entry.kind == "file" else ""
 
@@ -342,15 +357,17 @@ class _LinkPlan:
         for photo_id, wanted in {link.photo_id: link for link in person.links if link.sources}.items():
             old, place = known.get(photo_id), f"{folder}/{wanted.subfolder}" if wanted.subfolder else folder
             source = old.source if old is not None and old.source in wanted.sources else wanted.sources[0]
-            if old is not None and self._renew_link(old, place, source, wanted.prefix):
+            if old is not None and self._renew_link(old, place, source, wanted):
                 del useless[old.link_id]
                 continue
-            given = _given_name(old) if old is not None and old.source == source else ""
+            named_after = self._named_after(source)
+            given = _given_name(old, named_after) if old is not None and old.source == source else ""
             if old is not None and self._may_be_moved(old, source):
                 del useless[old.link_id]
-                newcomers.append(_Newcomer(source, photo_id, place, wanted.prefix, given, old))
             else:
-                newcomers.append(_Newcomer(source, photo_id, place, wanted.prefix, given))
+                old = None
+            what = (source, named_after, photo_id, wanted.face_id)
+            newcomers.append(_Newcomer(*what, place, wanted.prefix, given, old))
         return sorted(newcomers, key=lambda one: (one.source, one.photo_id)), list(useless.values())
 
     def _may_be_moved(self, old: RecordedLink, source: str) -> bool:
@@ -358,25 +375,33 @@ class _LinkPlan:
         is_file = self._kind != "symlink" and old.stamp.startswith(f"{self._kind}:")
         return is_file and old.source == source and is_intact(old.path, old.stamp, self.disk.folders)
 
-    def _renew_link(self, old: RecordedLink, folder: str, source: str, prefix: str) -> bool:
+    def _named_after(self, source: str) -> str:
+        return as_jpeg(source) if self._kind == "face" else source
+
+    def _renew_link(self, old: RecordedLink, folder: str, source: str, wanted: WantedLink) -> bool:
         """Plan what a recorded link needs to be as wanted; False when it cannot keep its name."""
         if old.source != source and os.path.basename(old.source) != os.path.basename(source):
             return False
         place, _, name = old.path.rpartition("/")
-        if place != folder or is_outdated_name(name, old.source, prefix):
+        if place != folder or _is_face(old) != (self._kind == "face"):
+            return False
+        if is_outdated_name(name, self._named_after(old.source), wanted.prefix):
             return False
         entry, stamp = self.disk.folders.get(folder, {}).get(name), self._stamp(source, folder)
         if entry is None or not entry.bears(old.stamp):
             if entry is not None and not entry.bears(stamp):
                 return False
-            self._make(old.person_id, old.photo_id, old.path, source, done=entry)
-        elif not self._is_good(old.stamp, stamp):
-            self._make(old.person_id, old.photo_id, old.path, source, replaces=old.stamp)
+            self._make(old.person_id, old.photo_id, old.path, source, wanted.face_id, done=entry)
+        elif not self._is_good(old.stamp, stamp, wanted.face_id):
+            self._make(old.person_id, old.photo_id, old.path, source, wanted.face_id, replaces=old.stamp)
         self._kept[folder].add(name)
         return True
 
-    def _is_good(self, recorded: str, wanted: str) -> bool:
-        """True when an intact link needs no change: a symlink of the right target; any other of the right kind."""
+    def _is_good(self, recorded: str, wanted: str, face_id: int | None) -> bool:
+        """True when an intact link needs no change: a symlink of the right target; the right face; any other of the
+        right kind."""
+        if self._kind == "face":
+            return recorded.rpartition(":")[2] == str(face_id or 0)
         return recorded == wanted if self._kind == "symlink" else recorded.startswith(f"{self._kind}:")
 
     def _make(
@@ -385,13 +410,14 @@ class _LinkPlan:
         photo: int,
         path: str,
         source: str,
+        face: int | None,
         *,
         replaces: str | None = None,
         done: FolderEntry | None = None,
     ) -> None:
         target = self._target(source, path.rpartition("/")[0])
         stamp = replaces if done is None else done.stamp(self._kind)
-        self.actions.append(MakeLink(person, photo, path, source, target, stamp, is_done=done is not None))
+        self.actions.append(MakeLink(person, photo, path, source, target, stamp, face, is_done=done is not None))
 
     def name_links(self, person_id: int, wanted: Iterable[_Newcomer]) -> None:
         by_place: dict[str, list[_Newcomer]] = defaultdict(list)
@@ -416,7 +442,7 @@ class _LinkPlan:
             self._kept[folder].add(name)
             path = f"{folder}/{name}"
             if one.old is None:
-                self._make(person_id, one.photo_id, path, one.source, done=entries.get(name))
+                self._make(person_id, one.photo_id, path, one.source, one.face_id, done=entries.get(name))
             else:
                 old = one.old
                 self.actions.append(

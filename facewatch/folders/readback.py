@@ -126,7 +126,7 @@ class PhotoDropped:
     path: str
     photo_id: int
     stamp: str
-    """"" for a file, which is the user's own."""
+    """"" for a file that is the user's own."""
     to: Receiver
     suggested_for: int | None = None
     """Of which person it was suggested that they are on the photo; None: of nobody, as far as this link goes."""
@@ -530,10 +530,15 @@ class _Reader:
                 yield Unknown(path)
             elif not self._is_known_there(path, photos[0]):
                 entry = self._entry(path)
-                stamp = entry.stamp("symlink") if entry.kind == "symlink" else ""
+                stamp = entry.stamp("symlink") if entry.kind == "symlink" else self._stamp_of_face(entry)
                 is_news = path not in self._view.asked
                 yield PhotoDropped(path, photos[0], stamp, to, self._suggested_for(entry), is_news)
         yield from self._find_suggestions_gone()
+
+    def _stamp_of_face(self, entry: FolderEntry) -> str:
+        """Return what is on record of a face that facewatch cut out for another folder; "": it is no such."""
+        links = (link for key in _keys_of_entry(entry) for link in self._by_key.get(key, ()))
+        return next((one.stamp for one in links if one.stamp.startswith("face:") and entry.bears(one.stamp)), "")
 
     def _suggested_for(self, entry: FolderEntry) -> int | None:
         """Return for whom the suggestion is that this link was made for."""

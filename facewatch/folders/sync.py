@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -24,14 +25,16 @@ from facewatch.folders.check import (
 )
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import LinkMaker, is_intact, make_link, place_in, read_disk, read_entry
-from facewatch.folders.extras import Extra, ExtrasRecord, Suggested, groups_of
+from facewatch.folders.extras import ExtrasRecord
 from facewatch.folders.ledger import INTENTS, CatalogLedger
 from facewatch.folders.model import (
     LINK_KINDS,
     MARKER,
+    Action,
     Applied,
     Disk,
     Entries,
+    FaceMaker,
     FolderEntry,
     LinkKind,
     MakeLink,
@@ -40,8 +43,6 @@ from facewatch.folders.model import (
     RecordedLink,
     RemoveLink,
     Shape,
-    WantedFolder,
-    WantedLink,
     fits_folder,
     home_of,
     kind_of_links,
@@ -50,6 +51,7 @@ from facewatch.folders.plan import plan
 from facewatch.folders.readback import FolderView, ReadBack, own_paths, read_back
 from facewatch.folders.state import FolderState
 from facewatch.folders.viewing import read_view, sha256_of
+from facewatch.folders.wanted import Wanted
 from facewatch.fs.mounts import Asker, is_folder
 from facewatch.types import Fingerprint
 
@@ -138,6 +140,7 @@ class PeopleFolder:
         before_sync: Callable[[], None] = lambda: None,
         after_sync: Callable[[Collection[int] | None], None] = lambda _: None,
         make_link: LinkMaker = make_link,
+        cutting: Callable[[Sequence[Action]], AbstractContextManager[FaceMaker | None]] = lambda _: nullcontext(),
     ) -> None:
         """`before_sync` is called before it is asked what the catalog wants of it, `after_sync` when the folders of
         these people, or of everybody (None), are as it does."""
@@ -146,8 +149,10 @@ class PeopleFolder:
         self._before_sync = before_sync
         self._after_sync = after_sync
         self._shape = shape
+        self._wanted = Wanted(catalog, shape)
         self._kind: LinkKind | None = shape.kind
         self._make_link = make_link
+        self._cutting = cutting
         self._is_checked = False
         self._is_tried = False
         """Links were tried with a photo, or it is set of what kind they are."""
@@ -162,7 +167,12 @@ class PeopleFolder:
 
     @property
     def kind(self) -> LinkKind:
-        """How photos get into the folders."""
+        """What stands for a photo in the folders."""
+        return "face" if self._shape.has_faces else self.link_kind
+
+    @property
+    def link_kind(self) -> LinkKind:
+        """How photos get into the folders, where they do."""
         return self._kind or kind_of_links(None, self._catalog.links.most_common_kind())
 
     def plan(self, only: Collection[int] | None = None) -> Plan:
@@ -172,30 +182,17 @@ class PeopleFolder:
 
     def _plan(self, only: Collection[int] | None, known: _Known) -> Plan:
         own, others = self._made(only)
-        groups, faults = self._groups()
-        wanted, links = self._wanted_folders(only, groups), known.links
+        groups, faults = self._wanted.groups()
+        wanted, links = self._wanted.folders(only, groups), known.links
         disk = read_disk(self.root, wanted, links, own, self.kind, known=known.folders)
         made = plan(wanted, links, own, disk, self.kind, reserved=list(others.values()))
         return replace(made, faults=(*made.faults, *faults)) if only is None else made
-
-    def _groups(self) -> tuple[list[Extra], list[str]]:
-        """Return whose extra folders there are to be, and what is wrong with the settings for that."""
-        together, n_suggested = self._shape.together, self._shape.n_suggested
-        people = self._catalog.people
-        groups, faults = groups_of(together, people.names(), people.former_names) if together else ([], [])
-        suggested: dict[tuple[int, str], list[int]] = defaultdict(list)
-        for person_id, name, photo_id in self._catalog.links.suggested(n_suggested) if n_suggested else ():
-            suggested[person_id, name].append(photo_id)
-        return [*groups, *(Suggested(*who, tuple(photos)) for who, photos in suggested.items())], faults
-
-    def _photos_of(self, extra: Extra) -> Sequence[int]:
-        return extra.photos if isinstance(extra, Suggested) else self._catalog.links.together(extra.people)
 
     def _with_groups(self, only: Collection[int] | None) -> Collection[int] | None:
         """Return these people and the groups that they are in, and those that are no more."""
         if only is None:
             return None
-        groups = self._groups()[0]
+        groups = self._wanted.groups()[0]
         concerned = {group.id for group in groups if not {group.id, *group.people}.isdisjoint(only)}
         return {*only, *concerned, *(self._extras.folders().keys() - {group.id for group in groups})}
 
@@ -232,8 +229,8 @@ class PeopleFolder:
         for link in self._extras.links():
             recorded[link.person_id][link.photo_id] = link.source
         outdated = made.keys() | recorded.keys()
-        for group in self._groups()[0]:
-            sources = self._catalog.files.sources(self._photos_of(group))
+        for group in self._wanted.groups()[0]:
+            sources = self._catalog.files.sources(self._wanted.photos_of(group))
             links, folder = recorded[group.id], made.get(group.id)
             is_good = links.keys() == sources.keys() and all(links[p] in sources[p] for p in links)
             if is_good and (folder is None or fits_folder(group.id, group.name, folder)):
@@ -283,15 +280,17 @@ class PeopleFolder:
             if plan.actions:
                 self._state.begin()
             try:
-                applied = apply(
-                    plan,
-                    self.root,
-                    kind=self.kind,
-                    ledger=ledger,
-                    make_link=self._make_link,
-                    libraries=self._catalog.roots.all(),
-                    intend=ledger.intend,
-                )
+                with self._cutting(plan.actions if self._shape.has_faces else ()) as make_face:
+                    applied = apply(
+                        plan,
+                        self.root,
+                        kind=self.kind,
+                        ledger=ledger,
+                        make_link=self._make_link,
+                        make_face=make_face,
+                        libraries=self._catalog.roots.all(),
+                        intend=ledger.intend,
+                    )
             finally:
                 ledger.commit()
             ledger.end()
@@ -299,7 +298,7 @@ class PeopleFolder:
             keep_ctimes(self._catalog, linked)
         for fault in (*concluded.faults, *(fault for fault in applied.faults if fault not in self._said)):
             log.warning("%s", fault)
-        self._said = self._said.union(self._groups()[1])
+        self._said = self._said.union(self._wanted.groups()[1])
         self._after_sync(only)
         if concluded.people and self.edits is not None:
             self.edits.settle()
@@ -361,10 +360,8 @@ class PeopleFolder:
 
     def _everybody(self) -> set[int]:
         """Return all people who have a folder, or may get one."""
-        links = self._catalog.links
-        wanted = {person_id for person_id, _, _ in links.wanted(unnamed_photos=self._shape.unnamed_photos)}
-        groups = {group.id for group in self._groups()[0]}
-        return wanted | groups | self._made(None)[0].keys() | {row.person_id for row in links.all()}
+        recorded = {row.person_id for row in self._catalog.links.all()}
+        return self._wanted.people() | self._made(None)[0].keys() | recorded
 
     def _intact(self, only: Collection[int]) -> _Known | None:
         """Return folders and links of these people, if all stand where they were made."""
@@ -433,7 +430,7 @@ class PeopleFolder:
         self._kind = check_people_folder(
             self.root,
             self._catalog.library_id,
-            self.kind,
+            "copy" if self._shape.has_faces else self.kind,
             instead=LINK_KINDS if self._shape.kind is None else (),
             sample=sample,
             make_link=self._make_link,
@@ -516,20 +513,6 @@ class PeopleFolder:
         if row is None or not read_entry(os.fspath(path)).bears(row.stamp):
             return None
         return Linked(row.person_id, row.photo_id)
-
-    def _wanted_folders(self, only: Collection[int] | None, groups: Iterable[Extra]) -> list[WantedFolder]:
-        rows = self._catalog.links.wanted(unnamed_photos=self._shape.unnamed_photos, only=only)
-        for group in groups:
-            if only is None or group.id in only:
-                rows += [(group.id, group.name, photo_id) for photo_id in self._photos_of(group)]
-        sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
-        has_dates = self._shape.by_year or self._shape.with_dates
-        taken = self._catalog.photos.taken(sources) if has_dates else {}
-        links = {p: WantedLink(p, paths, *self._shape.place_of(taken.get(p, ""))) for p, paths in sources.items()}
-        wanted: dict[int, tuple[str | None, list[WantedLink]]] = {}
-        for person_id, name, photo_id in rows:
-            wanted.setdefault(person_id, (name, []))[1].append(links[photo_id])
-        return [WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
 
     def _recorded_links(self, only: Collection[int] | None) -> list[RecordedLink]:
         """Return what is on record, for everybody or `only` for these, groups among them."""

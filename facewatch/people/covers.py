@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Covers:
         for cover, jpeg in self._cut(there) if there else ():
             with self.catalog.exclusive():
                 try:
-                    files.write(cover.folder, jpeg, cover.key)
+                    files.write(cover.folder, jpeg, cover.key, _rights_of(cover.photo))
                 except FileExistsError:
                     log.debug("%s: something else has the name of its cover", display(cover.folder))
 
@@ -117,6 +118,15 @@ class Covers:
                     continue
                 if jpeg is not None:
                     yield cover, jpeg
+
+
+def _rights_of(photo: PicturedPhoto) -> int:
+    """Return who may read a photo, and so its faces."""
+    file = photo.files[0]
+    try:
+        return os.stat(f"{file.root}/{file.path}").st_mode & 0o666  # noqa: PTH116 - it may have any bytes
+    except OSError:
+        return 0o600
 
 
 def _cover(folder: str, face_id: int, photo: PicturedPhoto) -> _Cover:

@@ -13,7 +13,7 @@ from facewatch.indexing.cutting import CropStyle
 from facewatch.indexing.pool import PictureWorkers
 from facewatch.types import Box
 
-_AHEAD = 2
+AHEAD = 2
 """How many photos each worker has before it."""
 
 
@@ -61,7 +61,7 @@ def cut_ahead(
     waiting: deque[CutFaces] = deque()
     for photo, faces in wanted:
         waiting.append(CutFaces(photo, faces, workers, side=side, style=style))
-        if len(waiting) > _AHEAD * workers.n_workers:
+        if len(waiting) > AHEAD * workers.n_workers:
             yield waiting.popleft()
     yield from waiting
 

@@ -335,6 +335,8 @@ def _place_fault(case: Case) -> PlaceFault | None:
 
 def kind_of_link(case: Case) -> Iterator[Finding]:
     """Whether the place can hold the wanted kind of link, by its file system and its disk."""
+    if case.config["folders.show"] == "faces":
+        return
     kind, name, system = case.link_kind, shown(case.people), case.file_system_of(case.people)
     is_chosen = case.config["folders.link"] == "auto"
     if system in WITHOUT_LINKS and is_chosen:
@@ -462,7 +464,7 @@ def _differences(case: Case, plan: Plan) -> Iterator[Finding]:
 
 def _copies(case: Case, plan: Plan) -> Iterator[Finding]:
     """Whether the copies that are still to be made find room."""
-    if case.link_kind != "copy":
+    if case.link_kind != "copy" or case.config["folders.show"] == "faces":
         return
     sizes, free = copies_to_make(plan), case.world.free_bytes(case.people)
     if sum(sizes) > free:

@@ -2,10 +2,11 @@
 
     scripts/interop links       what programs that copy, share and back up make of a folder of links
     scripts/interop digikam     names from digiKam come in, are corrected, go out, and digiKam shows the correction
+    scripts/interop sync        the people folder is edited on another machine, by way of Syncthing and Unison
 
 prints a table; those of docs/people-folder.md and docs/regions.md are from here. The programs come from the system:
 `apt install rsync rclone zip unzip p7zip-full restic borgbackup samba smbclient samba-vfs-modules nginx-light` and
-minidlna, `apt install digikam xvfb xdotool dbus procps`.
+minidlna, `apt install digikam xvfb xdotool dbus procps`, `apt install syncthing unison`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 from interop_digikam import NEEDS, try_digikam
 from interop_links import try_programs
+from interop_sync import try_syncing
 
 
 @click.group(help=__doc__)
@@ -51,6 +53,18 @@ def digikam(keep: Path | None) -> None:
     with _folder(keep) as folder:
         steps = [*try_digikam(folder)]
     _print(("step", "", "seen"), [(step.what, "yes" if step.is_so else "NO", step.seen) for step in steps])
+    if not all(step.is_so for step in steps):
+        sys.exit(1)
+
+
+@main.command()
+@click.pass_obj
+def sync(keep: Path | None) -> None:
+    """Edits that arrive from another machine."""
+    with _folder(keep) as folder:
+        steps = [*try_syncing(folder)]
+    rows = [(one.program, one.what, "yes" if one.is_so else "NO", one.seen) for one in steps]
+    _print(("program", "done on machine 1 or 2", "", "photos of each afterwards"), rows)
     if not all(step.is_so for step in steps):
         sys.exit(1)
 

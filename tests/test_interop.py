@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from interop_digikam import farthest
 from interop_links import PROGRAMS, Scene, try_programs
+from interop_sync import try_syncing
 
 from facewatch.types import Box
 
@@ -53,6 +54,7 @@ def test_programs_that_are_not_here_are_said(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr("shutil.which", lambda program: None)
     monkeypatch.setattr("interop_links.make_scene", lambda folder: scene)
     assert {one.came for one in try_programs(tmp_path)} == {"not tried: it is not installed"}
+    assert [one.what for one in try_syncing(tmp_path)] == ["not tried: it is not installed"] * 2
     answer = CliRunner().invoke(interop.main, ["digikam"])
     assert answer.exit_code == 1
     assert "digikam, Xvfb, xdotool, dbus-run-session, dbus-send, pgrep not found: apt install" in answer.output

@@ -65,6 +65,16 @@ def test_who_never_stops_is_followed_all_the_same(watcher: Watcher) -> None:
     assert watcher.names == ["Johanna"]
 
 
+def test_a_link_that_was_moved_here_and_deleted_there_is_moved(watcher: Watcher) -> None:
+    people = watcher.library.people
+    watcher.app.corrections.rename("p2", "Ben")
+    (people / "Anna" / "b.png").rename(people / "Ben" / "b.png")
+    watcher.hears("Anna/b.png", "Ben/b.png")
+    (people / "Anna" / "b.png").unlink(missing_ok=True)
+    watcher.hears("Anna/b.png")
+    assert sorted(link.name for link in (people / "Ben").iterdir()) == ["a.png", "b.png", "c.png", "d.png"]
+
+
 def test_what_is_left_alone_is_logged_once(watcher: Watcher, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     (watcher.library.people / "Anna" / "c.png").symlink_to(watcher.library.base / "elsewhere.png")

@@ -116,10 +116,12 @@ class PersonFaces(TableAccess):
 
     def sources(self, person_id: int) -> dict[int, bool]:
         """Return all faces of a person, and whether a user assigned or confirmed each."""
-        rows = self._db.execute(
-            "SELECT face_id, source = ? FROM assignments WHERE person_id = ? ORDER BY face_id", [USER, person_id]
-        )
-        return {face_id: bool(is_by_user) for face_id, is_by_user in rows}
+        ids, by_user = self._db.execute(
+            "SELECT json_group_array(face_id), json_group_array(source = ?) FROM (SELECT face_id, source"
+            " FROM assignments WHERE person_id = ? ORDER BY face_id)",
+            [USER, person_id],
+        ).fetchone()
+        return dict(zip(json.loads(ids), map(bool, json.loads(by_user)), strict=True))
 
     def companions(self, person_id: int, most: int) -> list[tuple[int, int]]:
         """Return who is on most of the person's photos that are in the library, and on how many; nobody hidden."""
@@ -128,8 +130,8 @@ class PersonFaces(TableAccess):
             " WHERE a.person_id = :person UNION SELECT photo_id FROM presences WHERE person_id = :person),"
             " theirs AS (SELECT a.person_id, f.photo_id FROM own JOIN faces f ON f.photo_id = own.photo_id"
             " JOIN assignments a ON a.face_id = f.id"
-            " UNION SELECT r.person_id, r.photo_id FROM own JOIN presences r ON r.photo_id = own.photo_id)"
-            " SELECT f.person_id, COUNT(*) FROM theirs f JOIN people p ON p.id = f.person_id"
+            " UNION ALL SELECT r.person_id, r.photo_id FROM own JOIN presences r ON r.photo_id = own.photo_id)"
+            " SELECT f.person_id, COUNT(DISTINCT f.photo_id) FROM theirs f JOIN people p ON p.id = f.person_id"
             f" WHERE f.person_id != :person AND NOT p.is_hidden AND {IN_LIBRARY}"
             " GROUP BY f.person_id ORDER BY 2 DESC, p.name IS NULL, f.person_id LIMIT :most",
             {"person": person_id, "most": most},
@@ -168,15 +170,15 @@ class PersonFaces(TableAccess):
 
     def weights(self, person_id: int) -> FaceWeights:
         """Return what each face of a person counts, by id."""
-        rows = self._db.execute(
-            "SELECT f.id, f.quality * (f.tier = ?), a.source = ? FROM assignments a JOIN faces f ON f.id = a.face_id"
-            " WHERE a.person_id = ? ORDER BY f.id",
+        # Three long texts are read in two thirds of the time of a row a face.
+        columns = self._db.execute(
+            "SELECT json_group_array(f.id), json_group_array(f.quality * (f.tier = ?)), json_group_array(a.source = ?)"
+            " FROM assignments a JOIN faces f ON f.id = a.face_id WHERE a.person_id = ?",
             [Tier.ENROLL.value, USER, person_id],
-        ).fetchall()
-        table = np.array(rows, np.float64).reshape(-1, 3)
-        return FaceWeights(
-            table[:, 0].astype(np.int64), table[:, 1].astype(np.float32), by_user=table[:, 2].astype(np.bool_)
-        )
+        ).fetchone()
+        ids, weights, by_user = map(json.loads, columns)
+        faces = FaceWeights(np.array(ids, np.int64), np.array(weights, np.float32), np.array(by_user, np.bool_))
+        return faces.take(np.argsort(faces.ids))
 
     def was_there(self, person_id: int) -> bool:
         """Whether the id is that of somebody who was forgotten, or whose making was undone."""

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from facewatch.catalog.faces import IN_LIBRARY
 from facewatch.catalog.opening import TableAccess
 from facewatch.catalog.presences import N_ONLY_PRESENT
 from facewatch.ids import label_of
 from facewatch.types import Tier
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
-
-Print = tuple[int, ...]
-"""Differs where the faces of a person differ."""
 
 LIVING_P = "p.merged_into IS NULL AND NOT p.is_gone"
 """Of a person p, for SQL: it is neither part of another nor forgotten."""
@@ -61,11 +54,6 @@ class Shown:
 class Tiles(TableAccess):
     """Reads of people what lists show."""
 
-    def __init__(self, db: Database) -> None:
-        super().__init__(db)
-        self._kept: tuple[int, Mapping[int, Print]] | None = None
-        """What `prints` found, and the version of the catalog."""
-
     def living(self, only: Collection[int] | None = None) -> list[LivingPerson]:
         """Return everybody, or `only` of these who lives, also who is in no photo of the library now, by id."""
         which = "" if only is None else "AND p.id IN (SELECT value FROM json_each(?))"
@@ -87,31 +75,14 @@ class Tiles(TableAccess):
     def library_stamp(self) -> tuple[int, ...]:
         """Return numbers that differ when other photos are in the library, or another engine is in use."""
         row = self._db.execute(
-            "SELECT COUNT(photo_id), COALESCE(SUM(photo_id), 0), COALESCE(SUM(photo_id * (photo_id & 4095)), 0),"
-            " (SELECT COALESCE(MAX(id), 0) FROM engines WHERE is_in_use) FROM files"
+            "SELECT (SELECT n FROM changes WHERE person_id = 0), COALESCE(MAX(id), 0) FROM engines WHERE is_in_use"
         ).fetchone()
         return tuple(row)
 
-    def prints(self) -> Mapping[int, Print]:
-        """Return what differs where the faces of a person differ, or the photos that it is in by the user's word, by
-        person; reads indexes only. Who only reads is told what was found before, until somebody has written."""
-        is_reader = self._number("PRAGMA query_only")
-        version = self._number("PRAGMA data_version") if is_reader else -1
-        if self._kept is None or version < 0 or self._kept[0] != version:
-            self._kept = version, self._read_prints()
-        return self._kept[1]
-
-    def _read_prints(self) -> Mapping[int, Print]:
-        rows = self._db.execute(
-            "SELECT person_id, COUNT(*), SUM(face_id), SUM(face_id * (face_id & 4095)), 0 FROM assignments"
-            " GROUP BY person_id UNION ALL"
-            " SELECT person_id, COUNT(*), SUM(photo_id), SUM(photo_id * (photo_id & 4095)), 1 FROM presences"
-            " GROUP BY person_id"
-        )
-        prints: dict[int, Print] = {}
-        for person_id, *numbers in rows:
-            prints[person_id] = (*prints.get(person_id, ()), *numbers)
-        return prints
+    def changes(self) -> dict[int, int]:
+        """Return how often each person's faces, or the photos that it is in by the user's word, have changed; who never
+        had any is absent."""
+        return dict(self._db.execute("SELECT person_id, n FROM changes WHERE person_id > 0").fetchall())
 
     def shown(self, only: Collection[int] | None = None) -> dict[int, Shown]:
         """Return what the library holds of everybody, or `only` of these; who is in no photo of it is absent."""

@@ -66,10 +66,10 @@ class Overview:
         return tuple(_tile(person, shown) for person, shown in found)
 
     def _renewed(self, living: Sequence[LivingPerson]) -> Mapping[int, tuple[Hashable, Shown | None]]:
-        library, prints = self._catalog.tiles.library_stamp(), self._catalog.tiles.prints()
+        library, changes = self._catalog.tiles.library_stamp(), self._catalog.tiles.changes()
         kept = self._kept.value
         known = kept.people if kept is not None and kept.library == library else {}
-        stamps: dict[int, Hashable] = {one.id: (prints.get(one.id), one.cover_id) for one in living}
+        stamps: dict[int, Hashable] = {one.id: (changes.get(one.id), one.cover_id) for one in living}
         changed = [one for one, stamp in stamps.items() if known.get(one, (None, None))[0] != stamp]
         shown = self._catalog.tiles.shown(changed if known else None)
         now = {one: known[one] for one in stamps.keys() - set(changed)}

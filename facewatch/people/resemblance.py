@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from facewatch.catalog import Catalog
     from facewatch.catalog.person import FaceWeights
-    from facewatch.catalog.tiles import LivingPerson, Print, Shown
+    from facewatch.catalog.tiles import LivingPerson, Shown
     from facewatch.indexing.engine import EngineInUse, WantedEngine
     from facewatch.matching.search import Vectors
     from facewatch.types import Doubles, Floats, Ints
@@ -103,8 +103,8 @@ class KnownLooks:
     """What everybody looks like to an engine."""
 
     engine_id: int
-    prints: Mapping[int, Print]
-    """What each of `profiles` hangs on, by person."""
+    changes: Mapping[int, int]
+    """How often each person had changed (see `Tiles.changes`)."""
     profiles: Profiles
 
 
@@ -220,26 +220,25 @@ class Resemblance:
 
     def _renewed(self) -> Profiles:
         """Return everybody as they look now."""
-        engine_id, prints = self._in_use().id, self._catalog.tiles.prints()
+        engine_id, changes = self._in_use().id, self._catalog.tiles.changes()
         with self._kept.renewing:
             known = self._kept.value
             if known is None or known.engine_id != engine_id:
-                known = KnownLooks(engine_id, prints, self._read(list(prints)))
+                known = KnownLooks(engine_id, changes, self._read(changes))
             else:
-                known = self._brought_up(known, prints)
+                known = self._brought_up(known, changes)
             self._kept.value = known
         return known.profiles
 
-    def _brought_up(self, known: KnownLooks, prints: Mapping[int, Print]) -> KnownLooks:
+    def _brought_up(self, known: KnownLooks, changes: Mapping[int, int]) -> KnownLooks:
         """Return what was known, with those read again who have changed."""
-        changed = [person_id for person_id, found in prints.items() if known.prints.get(person_id) != found]
-        gone = known.prints.keys() - prints.keys()
-        if not changed and not gone:
+        changed = [person_id for person_id, n in changes.items() if known.changes.get(person_id) != n]
+        if not changed:
             return known
         read = self._read(changed)
-        stay = known.profiles.take(~np.isin(known.profiles.ids, [*changed, *gone]))
+        stay = known.profiles.take(~np.isin(known.profiles.ids, changed))
         read = Profiles.together([stay, read]) if len(read) else stay
-        return KnownLooks(known.engine_id, prints, read.take(np.argsort(read.ids)))
+        return KnownLooks(known.engine_id, changes, read.take(np.argsort(read.ids)))
 
     def _read(self, people: Collection[int]) -> Profiles:
         """Return these people; who has no face that the engine in use sees is absent."""

@@ -15,6 +15,7 @@ from facewatch.folders.model import FolderEntry, LinkKind, RecordedLink
 from facewatch.folders.readback import (
     FEW,
     Doubt,
+    FolderCopied,
     FolderEmptied,
     FolderGone,
     FolderPutInto,
@@ -214,6 +215,17 @@ def test_a_new_folder_receives_what_was_moved_and_what_was_dropped(here: Place) 
         LinkMoved(link, "Clara/2.jpg", link.stamp, "Clara"),
         PhotoDropped("Clara/new.jpg", 7, "symlink:/Photos/7.jpg", "Clara"),
     ]
+
+
+def test_a_copy_of_a_folder_means_nothing_until_the_old_one_is_gone(here: Place) -> None:
+    here.tree["Eva"] = FolderEntry("dir")
+    for photo in (1, 2, 3):
+        here.tree[f"Eva/{photo}.jpg"] = here.tree[f"Anna/{photo}.jpg"]
+    assert here.seen() == [FolderCopied(1, "Anna", "Eva")]
+    for photo in (1, 2, 3):
+        here.delete(f"Anna/{photo}.jpg")
+    here.delete("Anna")
+    assert here.seen() == [FolderRenamed(1, "Anna", "Eva")]
 
 
 def test_a_folder_that_was_emptied_says_nothing_of_its_links(here: Place) -> None:

@@ -65,6 +65,41 @@ def test_who_never_stops_is_followed_all_the_same(watcher: Watcher) -> None:
     assert watcher.names == ["Johanna"]
 
 
+def test_a_folder_that_is_made_anew_before_the_old_one_is_removed_is_renamed(watcher: Watcher) -> None:
+    people = watcher.library.people
+    shutil.copytree(people / "Anna", people / "Eva", symlinks=True)
+    watcher.hears("Eva/")
+    assert watcher.names == ["Anna"]
+    assert watcher.app.catalog.people.counts()["named"] == 1
+    shutil.rmtree(people / "Anna")
+    watcher.hears("Anna/")
+    assert watcher.names == ["Eva"]
+
+
+def test_a_folder_that_was_deleted_and_is_back_is_of_whom_it_was(watcher: Watcher) -> None:
+    anna, aside = watcher.library.people / "Anna", watcher.library.base / "aside"
+    before = watcher.library.groups()
+    shutil.move(anna, aside)
+    watcher.hears("Anna/")
+    assert watcher.app.catalog.people.counts()["hidden"] == 1
+    shutil.move(aside, anna)
+    watcher.hears("Anna/")
+    assert watcher.app.catalog.people.counts()["hidden"] == 0
+    assert watcher.library.groups() == before
+    assert sorted(link.name for link in anna.iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_link_that_was_deleted_and_is_back_is_of_whom_it_was(watcher: Watcher) -> None:
+    link, aside = watcher.library.people / "Anna" / "b.png", watcher.library.base / "aside.png"
+    before = watcher.library.groups()
+    shutil.move(link, aside)
+    watcher.hears("Anna/b.png")
+    assert watcher.library.groups() != before
+    shutil.move(aside, link)
+    watcher.hears("Anna/b.png")
+    assert watcher.library.groups() == before
+
+
 def test_a_link_that_was_moved_here_and_deleted_there_is_moved(watcher: Watcher) -> None:
     people = watcher.library.people
     watcher.app.corrections.rename("p2", "Ben")

@@ -102,6 +102,16 @@ class FolderEmptied:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderCopied:
+    """All links of a person stand in a new folder, too: a program that synchronises folders makes the new folder before
+    it removes the old one. That means nothing as long as the old one is there."""
+
+    person_id: int
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class LinkGone:
     """A link is nowhere, its folder is there, and so are others of the same person, unless it was the only one."""
 
@@ -186,6 +196,7 @@ Observation = (
     | FolderPutInto
     | FolderGone
     | FolderEmptied
+    | FolderCopied
     | LinkGone
     | LinkMoved
     | PhotoDropped
@@ -391,6 +402,7 @@ class _Reader:
             if mine:
                 yield FolderGone(person_id, self._homes[person_id], tuple(mine))
         yield from self._find_gone()
+        yield from self._find_copied()
         yield from self._find_dropped()
 
     def _find_gone(self) -> Iterator[Observation]:
@@ -520,6 +532,13 @@ class _Reader:
         if entry.kind == "symlink":
             return entry.stamp("symlink")
         return link.stamp if entry.bears(link.stamp) else ""
+
+    def _find_copied(self) -> Iterator[FolderCopied]:
+        for person_id, mine in sorted(self._by_person.items()) if self._left else ():
+            for place, n_links in self._votes(person_id).items():
+                if 1 < n_links == len(mine) and isinstance(self._receiver(f"{place}/{_name(mine[0].path)}"), str):
+                    yield FolderCopied(person_id, self._homes[person_id], place)
+                    self._left = {path: None for path in self._left if home_of(path) != place}
 
     def _find_dropped(self) -> Iterator[Observation]:
         for path in list(self._left):

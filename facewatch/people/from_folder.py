@@ -22,6 +22,7 @@ from facewatch.folders.asked import Asked, set_asked
 from facewatch.folders.model import EXTRAS, RecordedLink, review_id
 from facewatch.folders.readback import (
     Doubt,
+    FolderCopied,
     FolderEmptied,
     FolderGone,
     FolderPutInto,
@@ -69,6 +70,7 @@ class Meaning(StrEnum):
     RENAMED = "renamed"
     MERGED = "merged"
     HIDDEN = "hidden"
+    SHOWN = "shown"
     ASSIGNED = "assigned"
     REJECTED = "rejected"
 
@@ -88,6 +90,8 @@ class Aside(StrEnum):
     """Some program spoiled the link; it is made again."""
     EMPTIED = "emptied"
     """All links of a folder are gone, and the folder is there; they are made again."""
+    COPIED = "copied"
+    """A new folder is a copy of somebody's, which is there, too."""
     ON_THE_WAY = "on_the_way"
     """A program that synchronises folders is just moving it."""
     REFUSED = "refused"
@@ -177,6 +181,8 @@ class Conclusions:
                     self._attempt(one.new or one.old, partial(self._rename_or_merge, one))
                 case FolderEmptied():
                     self.asides.append(LeftAside(Aside.EMPTIED, one.folder, self._label(one.person_id)))
+                case FolderCopied():
+                    self.asides.append(LeftAside(Aside.COPIED, one.new, self._label(one.person_id)))
                 case LinkKept() | LinkLost() | LinkReplaced() | LinkOnTheWay() | Unknown():
                     self._note(one)
         for who, to, moved, dropped in _by_receiver(seen):
@@ -287,6 +293,8 @@ class Conclusions:
         if person is not None and receiver is not None and person.id == receiver.id:
             self._record(moved, receiver.id)
             return
+        if receiver is not None:
+            dropped = self._put_back(receiver, dropped)
         faces, said, clear = self._moved(person, moved)
         known = {one.link.link_id for one in clear}
         dropped = [*dropped, *(_as_dropped(one) for one in moved if one.link.link_id not in known)]
@@ -306,6 +314,16 @@ class Conclusions:
         self._record((*clear, *found), new)
         paths = [*(one.path for one in clear), *(one.path for one in found)]
         self._conclude(Meaning.ASSIGNED, person, self._label(new), paths, *done)
+
+    def _put_back(self, receiver: Person, dropped: Sequence[PhotoDropped]) -> list[PhotoDropped]:
+        """Take on record the links to photos that somebody is on already, and return the others: whose folder was
+        deleted and is back is hidden no more."""
+        back = [one for one in dropped if any(self._on(receiver.id, [one.photo_id]))]
+        self._record(back, receiver.id)
+        if back and receiver.is_hidden:
+            shown = self.decisions.show(ids.person(receiver.id))
+            self._conclude(Meaning.SHOWN, receiver, "", [one.path for one in back], shown)
+        return [one for one in dropped if one not in back]
 
     def _moved(self, person: Person | None, moved: Sequence[LinkMoved]) -> tuple[list[int], list[int], list[LinkMoved]]:
         """Return the faces of who had these links, the photos that they were on by the user's word, and the links of

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 def candidates(catalog: Catalog, person_id: int | None, photo_id: int) -> list[int]:
     """Return the faces of a photo that may be somebody's, from left to right: nobody's, and those of people whom nobody
-    has named.
+    has named; none where the person has one on it already. Also one of which it was said before that it is not this
+    person: whoever says now that the person is on the photo may have thought better of it.
 
     Args:
         person_id: None: it is somebody new.
     """
-    rejected = catalog.rejections.of_person(person_id) if person_id is not None else set()
-    names = catalog.people.names()
+    rows, names = catalog.faces.in_photo(photo_id), catalog.people.names()
+    if person_id is not None and any(row["person_id"] == person_id for row in rows):
+        return []
     return [
         int(row["face_id"])
-        for row in catalog.faces.in_photo(photo_id)
+        for row in rows
         if row["mark"] is None
-        and row["face_id"] not in rejected
         and (row["person_id"] is None or row["person_id"] not in names)
         and row["source"] != "user"
     ]

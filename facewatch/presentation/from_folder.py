@@ -44,6 +44,8 @@ def conclusion(one: Conclusion) -> str:
             return f"{one.who} is part of {one.other} now, because the folder is theirs: {one.paths[0]}"
         case Meaning.HIDDEN:
             return f"{one.who} is hidden, because the folder is gone: {one.paths[0]}"
+        case Meaning.SHOWN:
+            return f"{one.who} is hidden no more, because the folder is back: {one.paths[0]}"
         case Meaning.ASSIGNED:
             whose = f"{one.who}: " if one.who else ""
             return f"{whose}{what} assigned to {one.other}, because of {_links(one)}"
@@ -78,6 +80,11 @@ def aside(left: LeftAside) -> str:
             return (
                 f"{left.path}: was emptied, which says nothing about {left.who}; its links are made again. To hide a "
                 "person, delete the folder itself"
+            )
+        case Aside.COPIED:
+            return (
+                f"{left.path}: left alone, it is a copy of the folder of {left.who}, which is there, too. To give "
+                f"{left.who} another name, rename the folder, or delete the old one"
             )
         case Aside.ON_THE_WAY:
             return f"{left.path}: has a hidden name now; a program is moving it, and it waits"

@@ -164,7 +164,7 @@ def compare_recognisers(bench: Bench) -> list[Finding]:
             "recogniser against onnxruntime itself",
             ratio,
             "times",
-            at_least=0.95,
+            at_least=1.2,
             row="recogniser against onnxruntime itself, same file, batch and thread",
         ),
         Finding("largest difference of their unit vectors", float(difference)),

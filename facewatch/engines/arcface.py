@@ -15,6 +15,7 @@ import numpy as np
 
 from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.engines.options import EngineOptions
+from facewatch.engines.prelu import is_worth_it, without_prelu
 from facewatch.engines.preprocessing import STRETCHING, stretched
 from facewatch.engines.sessions import Sessions, is_on_cpu, is_out_of_memory, one_line
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
@@ -359,8 +360,12 @@ class Recogniser:
         from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
         self._pack, self._sessions = pack, sessions
-        self._network = ArcFaceONNX(str(pack.recogniser), session=sessions.load(pack.recogniser))
+        self._network = ArcFaceONNX(str(pack.recogniser), session=self._load())
         self._batch = BATCH_FACES
+
+    def _load(self, *, is_on_cpu: bool = False) -> Any:
+        for_cpu = without_prelu if is_worth_it() else None
+        return self._sessions.load(self._pack.recogniser, is_on_cpu=is_on_cpu, for_cpu=for_cpu)
 
     def embed(self, crops: Pixels) -> Floats:
         """Return the vectors of `embed_with_norms`."""
@@ -436,7 +441,7 @@ class Recogniser:
             )
         elif not is_on_cpu(self._network.session):
             log.warning("%s: not enough memory on the device; on the CPU from now on", self._pack.name)
-            self._network.session = self._sessions.load(self._pack.recogniser, is_on_cpu=True)
+            self._network.session = self._load(is_on_cpu=True)
             self._batch = BATCH_FACES
         else:
             raise MemoryError(f"not enough memory for one face: {one_line(error)}") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from facewatch.errors import EngineError
@@ -52,15 +53,24 @@ class Sessions:
         self.device = device
         self.providers = choose_providers(device, _onnxruntime().get_available_providers())
 
-    def load(self, path: os.PathLike[str], *, is_on_cpu: bool = False) -> Any:
-        """Return a session for a model file.
+    def load(
+        self,
+        path: os.PathLike[str],
+        *,
+        is_on_cpu: bool = False,
+        for_cpu: Callable[[bytes], bytes] | None = None,
+    ) -> Any:
+        """Return a session for a model file; `for_cpu` makes of its content what the CPU runs faster.
 
         Raises:
             EngineError: it is not a model that onnxruntime can run, or the device cannot be used.
         """
         providers = [CPU] if is_on_cpu else self.providers
         try:
-            session = open_session(os.fspath(path), providers, n_threads=self._n_threads)
+            model: str | bytes = os.fspath(path)
+            if for_cpu is not None and providers[0] == CPU:
+                model = for_cpu(Path(path).read_bytes())
+            session = open_session(model, providers, n_threads=self._n_threads)
         except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
             raise EngineError(
                 f"{path}: not a model that can be used ({one_line(error)}); `facewatch models verify` shows which "

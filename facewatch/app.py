@@ -34,7 +34,7 @@ from facewatch.people.apply import Corrections
 from facewatch.people.covers import Covers
 from facewatch.people.drawing import Drawing
 from facewatch.people.face_files import FaceFiles
-from facewatch.people.from_folder import EditMode, FolderReader
+from facewatch.people.folder_reader import EditMode, FolderReader
 from facewatch.people.grouping import Grouping
 from facewatch.people.identities import Identities
 from facewatch.people.kept import KeptTogether

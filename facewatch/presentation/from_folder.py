@@ -12,7 +12,7 @@ from facewatch.people.from_folder import Aside, Conclusion, LeftAside, Meaning, 
 from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
-    from facewatch.people.from_folder import Waiting
+    from facewatch.people.folder_reader import Waiting
 
 FIRST = (
     "what you change in the people folder is a decision from now on: `facewatch undo` takes it back, and edit, under "

@@ -28,7 +28,7 @@ from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import Heartbeat, HeartbeatFile, heartbeat_file_of
 from facewatch.indexing.engine import SwitchProgress, WantedEngine
 from facewatch.library.roots import Libraries
-from facewatch.people.from_folder import Waiting
+from facewatch.people.folder_reader import Waiting
 from facewatch.people.regions_in import NamesFromFiles
 from facewatch.people.regions_out import NamesIntoFiles, SidecarCounts
 from facewatch.text import whole_text

@@ -89,6 +89,8 @@ def test_faces_of_real_photos_are_cut_by_the_worker_processes(real_family: Album
     with App(load_config(None, given | FACES | {"library.people": str(people)}, cwd=tmp_path)) as app:
         assert app.folder.sync().faults == ()
         rows = app.catalog.links.all()
+        said = {row.person_id: app.catalog.presences.of_person(row.person_id) for row in rows}
+        rows = [row for row in rows if row.photo_id not in said[row.person_id]]
         assert len(rows) > 20
         for row in rows:
             with Image.open(people / row.path) as picture:

@@ -7,6 +7,7 @@ but for all faces but one in a photo. Whoever was forgotten has no faces; they a
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -363,8 +364,17 @@ def differences(facts: Facts, others: Facts) -> dict[tuple[Any, ...], tuple[Any,
     return {
         key: (facts.get(key), others.get(key))
         for key in facts.keys() | others.keys()
-        if facts.get(key) != others.get(key)
+        if not is_same(facts.get(key), others.get(key))
     }
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two facts are equal, numbers as far as float32 holds them: a sum in another order is another one."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-6)
+    return bool(one == other)
 
 
 def check_run(before: Facts, after: Facts) -> None:

@@ -30,8 +30,8 @@ class _Counted:
         self.time += self.seconds
         return work(version)
 
-    async def read_apart(self, work: Callable[[Any], int], *, took: float) -> int:
-        return await self.read(work)
+    async def read_apart(self, work: Callable[[Any], int], *, took: float) -> tuple[int, float]:
+        return await self.read(work), self.seconds
 
     async def all_have_read(self) -> None:
         """Nobody else reads here."""

@@ -333,7 +333,7 @@ class Conclusions:
     def _meant(self, receiver: Person | None, dropped: Sequence[PhotoDropped]) -> tuple[list[int], list[PhotoDropped]]:
         """Return the faces that are meant by photos in somebody's folder, and those photos of which that is clear."""
         options = {
-            one.photo_id: self._suggested(receiver, one) or self._candidates(receiver, one.photo_id) for one in dropped
+            one.photo_id: self._suggested(receiver, one) or self._possible(receiver, one.photo_id) for one in dropped
         }
         meant = {photo_id: found[0] for photo_id, found in options.items() if len(found) == 1}
         several = {photo_id: found for photo_id, found in options.items() if len(found) > 1}
@@ -344,7 +344,10 @@ class Conclusions:
             if one.photo_id in meant:
                 clear.append(one)
                 continue
-            faces, who = tuple(options[one.photo_id]), receiver.label if receiver is not None else str(one.to)
+            faces, who = (
+                tuple(self._candidates(receiver, one.photo_id)),
+                receiver.label if receiver is not None else str(one.to),
+            )
             self.asides.append(LeftAside(Aside.SEVERAL if faces else Aside.NO_FACE, one.path, who))
             if faces:
                 to = receiver.id if receiver is not None else one.to
@@ -358,6 +361,11 @@ class Conclusions:
             return []
         face_id = self.catalog.links.suggested_face(one.suggested_for, one.photo_id)
         return [face_id] if face_id in self._candidates(receiver, one.photo_id) and face_id is not None else []
+
+    def _possible(self, receiver: Person | None, photo_id: int) -> list[int]:
+        """Return the candidates, and the faces of which it was said that they are not the receiver: whoever puts a link
+        back has thought better of it."""
+        return candidates(self.catalog, receiver.id if receiver else None, photo_id, with_rejected=True)
 
     def _candidates(self, receiver: Person | None, photo_id: int) -> list[int]:
         return candidates(self.catalog, receiver.id if receiver is not None else None, photo_id)

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from facewatch.types import Floats
 
 
-def candidates(catalog: Catalog, person_id: int | None, photo_id: int) -> list[int]:
+def candidates(catalog: Catalog, person_id: int | None, photo_id: int, *, with_rejected: bool = False) -> list[int]:
     """Return the faces of a photo that may be somebody's, from left to right: nobody's, and those of people whom nobody
-    has named; none where the person has one on it already. Also one of which it was said before that it is not this
-    person: whoever says now that the person is on the photo may have thought better of it.
+    has named; none where the person has one on it already.
 
     Args:
         person_id: None: it is somebody new.
+        with_rejected: also those of which it was said that they are not this person.
     """
+    is_out = catalog.rejections.of_person(person_id) if person_id is not None and not with_rejected else set()
     rows, names = catalog.faces.in_photo(photo_id), catalog.people.names()
     if person_id is not None and any(row["person_id"] == person_id for row in rows):
         return []
@@ -29,6 +30,7 @@ def candidates(catalog: Catalog, person_id: int | None, photo_id: int) -> list[i
         int(row["face_id"])
         for row in rows
         if row["mark"] is None
+        and row["face_id"] not in is_out
         and (row["person_id"] is None or row["person_id"] not in names)
         and row["source"] != "user"
     ]

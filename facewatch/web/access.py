@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from facewatch.app import App
@@ -28,8 +29,8 @@ N_READERS = 2
 """More would wait for each other: nearly all of their work needs Python's one lock."""
 
 
-LONG_SECONDS = 0.1
-"""What takes longer to read is read by another process; sending its answer takes some milliseconds."""
+LONG_SECONDS = 0.3
+"""What takes longer to read is read by another process, which starts in a second."""
 
 BREATH_SECONDS = 0.03
 """How long nobody must have read, so that what can wait begins."""
@@ -52,6 +53,11 @@ def _know_looks(app: App) -> None:
 def _end_workers(app: App) -> None:
     if app.workers.made is not None:
         app.workers.made.close()
+
+
+def _timed(work: Callable[[App], T], app: App) -> tuple[T, float]:
+    started = time.monotonic()
+    return work(app), time.monotonic() - started
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +136,14 @@ class Access:
             await asyncio.sleep(BREATH_SECONDS)
             is_quiet = self._has_read.is_set()
 
-    async def read_apart(self, work: Callable[[App], T], *, took: float) -> T:
-        """Return what `work`, which can be pickled, reads; beside pages, if it took long the last time."""
+    async def read_apart(self, work: Callable[[App], T], *, took: float) -> tuple[T, float]:
+        """Return what `work`, which can be pickled, reads, and for how many seconds it did; beside pages, if it took
+        long the last time."""
+        timed = partial(_timed, work)
         if took < LONG_SECONDS:
-            return await self.read(work)
+            return await self.read(timed)
         config = await self.read(lambda app: app.config)
-        return await self._apart.run(config, work)
+        return await self._apart.run(config, timed)
 
     async def get_ready(self) -> None:
         """Write the file that searching reads, before somebody searches: those who only read cannot. Then read who is

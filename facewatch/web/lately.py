@@ -62,9 +62,8 @@ class Lately:
         if is_slow:
             await asyncio.sleep(known.at + RESTS * known.took - self._clock())
             await self._access.all_have_read()
-        version, started = self._access.version, self._clock()
-        known.value = await self._access.read_apart(work, took=known.took)
-        known.at = self._clock()
-        known.version, known.took = version, known.at - started
+        version = self._access.version
+        known.value, known.took = await self._access.read_apart(work, took=known.took)
+        known.version, known.at = version, self._clock()
         if is_slow:
             self._access.say("renewed", json.dumps({key: one.version for key, one in self._all.items()}))

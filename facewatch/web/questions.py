@@ -201,14 +201,13 @@ class QuestionQueue:
 
     async def _renew(self) -> _Listed:
         while True:
-            version, parts, started = self._access.version, self._parts, self._clock()
+            version, parts = self._access.version, self._parts
             self._n_answers = 0
             took = self._listed.took if self._listed is not None else 0.0
-            found, n_faces = await self._access.read_apart(partial(_found, parts=parts), took=took)
+            (found, n_faces), took = await self._access.read_apart(partial(_found, parts=parts), took=took)
             # What was divided meanwhile is asked about as a whole in these.
             if parts is self._parts:
-                now = self._clock()
-                self._listed = _Listed(found, version, now, now - started, n_faces)
+                self._listed = _Listed(found, version, self._clock(), took, n_faces)
                 return self._listed
 
     def _hand_out(self, question: Question) -> None:

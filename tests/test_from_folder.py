@@ -57,6 +57,22 @@ def test_a_renamed_folder_is_a_name(place: Library, run: Any) -> None:
     assert not (place.people / "Anna").exists()
 
 
+def test_two_folders_that_have_each_others_names_are_two_names_also_on_photos_of_both(place: Library, run: Any) -> None:
+    before, tree = whose(place), set(place.tree())
+    (place.people / "Anna").rename(place.people / "x")
+    (place.people / "Ben").rename(place.people / "Anna")
+    (place.people / "x").rename(place.people / "Ben")
+    told = run("folders").out
+    assert "Anna is Ben now, because the folder is called so" in told
+    assert "Ben is Anna now, because the folder is called so" in told
+    other = {"Anna": "Ben", "Ben": "Anna"}
+    assert whose(place) == {photo: [other.get(one, one) for one in people] for photo, people in before.items()}
+    assert run("folders").out.endswith("0 steps taken\n")
+    assert run("undo").code == 0
+    assert (whose(place), set(place.tree())) == (before, tree)
+    assert run("folders").out.endswith("0 steps taken\n")
+
+
 def test_a_moved_link_is_the_face_of_who_had_it(place: Library, run: Any) -> None:
     (place.people / "Anna/a.png").rename(place.people / "_unnamed/Person 0003/a.png")
     assert "Anna: 1 face assigned to Person 0003" in run("folders").out

@@ -320,6 +320,7 @@ class _Reader:
 
     def find_folders(self) -> Iterator[Observation]:
         """Yield what became of folders that are not where they were; from then on their links are expected there."""
+        yield from self._find_exchanged()
         absent = [p for p, home in sorted(self._homes.items()) if home not in self._view.folders]
         votes = {person_id: self._votes(person_id) for person_id in absent}
         standing = {home: p for p, home in self._homes.items() if home in self._view.folders}
@@ -339,6 +340,27 @@ class _Reader:
                 yield FolderPutInto(person_id, self._homes[person_id], None, owner, moved)
             else:
                 self._gone.add(person_id)
+
+    def _find_exchanged(self) -> Iterator[FolderRenamed]:
+        """Yield the folders that have each other's names: all links of each person stand in that of the next, round to
+        the first. On photos of several of them links stand as they were."""
+        homes = {home: p for p, home in self._homes.items() if home in self._view.folders} if self._left else {}
+        to = {p: place for p in homes.values() if (place := self._whole_in(p, homes)) is not None}
+        exchanged = [p for p in sorted(to) if _leads_back(p, {one: homes[place] for one, place in to.items()})]
+        for person_id in exchanged:
+            yield FolderRenamed(person_id, self._homes[person_id], to[person_id])
+        for person_id in exchanged:
+            self._follow(person_id, to[person_id])
+
+    def _whole_in(self, person_id: int, homes: Mapping[str, int]) -> str | None:
+        """Return which other of these folders, of people with names, holds all links of a person; None: none does."""
+        own, mine = self._homes[person_id], self._by_person.get(person_id, ())
+        for place in self._votes(person_id) if _is_top(own) else ():
+            paths = [place + link.path.removeprefix(own) for link in mine]
+            are_there = all(_bears(self._view.entry(path), link) for path, link in zip(paths, mine, strict=True))
+            if place in homes and place != own and _is_top(place) and are_there:
+                return place
+        return None
 
     def _votes(self, person_id: int) -> Counter[str]:
         """Return in which folders how many links of a person stand under their own names."""
@@ -601,6 +623,18 @@ def _matched(
             yield link, (alike or mine)[0]
         elif alike and not any(looks_like(rival, path) for rival in rivals for path in alike):
             yield link, alike[0]
+
+
+def _is_top(folder: str) -> bool:
+    return "/" not in folder and not folder.startswith("_")
+
+
+def _leads_back(start: int, to: Mapping[int, int]) -> bool:
+    """Whether who follows these steps comes back to where they began."""
+    one, n_steps = to.get(start), 0
+    while one is not None and one != start and n_steps < len(to):
+        one, n_steps = to.get(one), n_steps + 1
+    return one == start
 
 
 def _owner_of(folder: str, homes: Mapping[str, int]) -> int | None:

@@ -165,8 +165,14 @@ class Conclusions:
         Raises:
             BusyError: another process has been writing for too long.
         """
+        exchanged = _exchanged(seen)
+        if exchanged:
+            self._follow_all(exchanged)
+            self._attempt(exchanged[0].new, partial(self._exchange, exchanged))
         for one in seen.observations:
             match one:
+                case FolderRenamed() if one in exchanged:
+                    pass
                 case FolderRenamed() | FolderPutInto() if (new := one.new or "") != whole_text(new):
                     self._held |= concerned(ReadBack((one,)))
                     self.asides.append(LeftAside(Aside.REFUSED, new, reason=_NOT_TEXT))
@@ -211,6 +217,24 @@ class Conclusions:
                 links.move(one.old, one.new)
                 if one.old == links.folders().get(one.person_id):
                     links.set_folder(one.person_id, one.new)
+
+    def _follow_all(self, exchanged: Sequence[FolderRenamed]) -> None:
+        """The same of folders that have each other's names."""
+        links = self.catalog.links
+        with self.catalog.write():
+            for one in exchanged:
+                links.move(one.old, _aside(one))
+            for one in exchanged:
+                links.move(_aside(one), one.new)
+                links.set_folder(one.person_id, one.new)
+
+    def _exchange(self, exchanged: Sequence[FolderRenamed]) -> None:
+        """Folders have each other's names, and so have their people."""
+        people = [self._person(one.person_id) for one in exchanged]
+        done = [self.decisions.rename(ids.person(one.person_id), _aside(one)).decided for one in exchanged]
+        for one, person, before in zip(exchanged, people, done, strict=True):
+            named = self.decisions.rename(ids.person(one.person_id), one.new).decided
+            self._conclude(Meaning.RENAMED, person, one.new, [one.new], before, named)
 
     def _rename_or_merge(self, one: FolderRenamed | FolderPutInto) -> None:
         if isinstance(one, FolderPutInto):
@@ -439,6 +463,17 @@ class Conclusions:
 
     def _is_away(self, link: RecordedLink) -> bool:
         return self.is_away(self._photo_of(link))
+
+
+def _exchanged(seen: ReadBack) -> list[FolderRenamed]:
+    """Return the folders that have each other's names."""
+    renamed = [one for one in seen.observations if isinstance(one, FolderRenamed)]
+    return [one for one in renamed if one.new in {other.old for other in renamed}]
+
+
+def _aside(one: FolderRenamed) -> str:
+    """Return what a folder, and its person, are called until the next has made room."""
+    return f"{one.old} ({ids.person(one.person_id)})"
 
 
 def _as_dropped(one: LinkMoved) -> PhotoDropped:

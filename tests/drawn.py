@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from facewatch.app import App
+from facewatch.checks.audit import check_folder
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.indexing.analyzer import Recipe
@@ -114,3 +115,18 @@ def make_library(base: Path) -> Library:
     photos = base / "Photos"
     photos.mkdir(parents=True)
     return Library(base, photos, base / "People", base / "data" / "catalog.sqlite")
+
+
+def decided(app: App) -> list[str]:
+    """Return what was decided because of the people folder."""
+    return [entry.action for entry in app.catalog.journal.entries() if entry.details.get("source") == "folder"]
+
+
+def sync_people(library: Library, settings: Mapping[str, Any], **arguments: Any) -> list[str]:
+    """Sync the people folder, which then is as it should be, and return what was ever decided because of it."""
+    with library.app(settings, **arguments) as app:
+        assert app.folder.sync().faults == ()
+        assert app.folder.plan().is_empty
+        assert app.folder.outdated() == set()
+        assert check_folder(app.catalog, app.folder) == []
+        return decided(app)

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 from browsers import Album
-from drawn import Library
+from drawn import Library, decided, sync_people
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from facewatch.app import App
-from facewatch.checks.audit import check_folder
 from facewatch.config import load_config
 from facewatch.folders.marks import is_as_made, key_of, marked
 from facewatch.people.corrections import Decisions
@@ -35,17 +34,7 @@ def covered(family: Library) -> Library:
 
 
 def synced(library: Library, settings: Mapping[str, Any] = ON) -> list[str]:
-    """Sync the people folder, which then is as it should be, and return what was concluded from it."""
-    with library.app(settings) as app:
-        app.folder.sync()
-        assert app.folder.plan().is_empty
-        assert app.folder.outdated() == set()
-        assert check_folder(app.catalog, app.folder) == []
-        return decided(app)
-
-
-def decided(app: App) -> list[str]:
-    return [entry.action for entry in app.catalog.journal.entries() if entry.details.get("source") == "folder"]
+    return sync_people(library, settings)
 
 
 def covers(library: Library) -> dict[str, int]:

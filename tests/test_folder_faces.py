@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 from browsers import Album
-from drawn import Library
+from drawn import Library, decided, sync_people
 from PIL import Image
 
 from facewatch.app import App
-from facewatch.checks.audit import check_folder
 from facewatch.config import load_config
 from facewatch.folders.apply import intents_of
 from facewatch.folders.ledger import INTENTS
@@ -36,18 +35,7 @@ def cut(family: Library) -> Library:
 
 
 def synced(library: Library, settings: Mapping[str, Any] = FACES, **arguments: Any) -> list[str]:
-    """Sync the people folder, which then is as it should be, and return what was concluded from it."""
-    with library.app(settings, **arguments) as app:
-        faults = app.folder.sync().faults
-        assert faults == ()
-        assert app.folder.plan().is_empty
-        assert app.folder.outdated() == set()
-        assert check_folder(app.catalog, app.folder) == []
-        return decided(app)
-
-
-def decided(app: App) -> list[str]:
-    return [entry.action for entry in app.catalog.journal.entries() if entry.details.get("source") == "folder"]
+    return sync_people(library, settings, **arguments)
 
 
 def standing(library: Library) -> dict[str, str | None]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import FAMILY, Library
+from drawn import FAMILY, Library, decided
 
 from facewatch.app import App
 from facewatch.checks.audit import check_folder
@@ -44,11 +44,6 @@ def synced(library: Library, settings: Mapping[str, Any]) -> set[str]:
 def doubt(app: App) -> Doubt | None:
     waiting = Waiting.of(app.catalog)
     return waiting.doubt if waiting is not None else None
-
-
-def decided(app: App) -> list[str]:
-    """Return what was decided because of the people folder."""
-    return [entry.action for entry in app.catalog.journal.entries() if entry.details.get("source") == "folder"]
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def place(family: Library, run: Any) -> Library:
     family.scan()
     drop(family, "Ben/h.png")
     told = run("folders").out
-    assert "Ben/h.png: several faces on it may be Ben; `facewatch review` asks which" in told
+    assert "Ben/h.png: it is not clear which face on it is Ben; `facewatch review` asks" in told
     return family
 
 

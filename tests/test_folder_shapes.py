@@ -21,7 +21,7 @@ from facewatch.checks.audit import check_folder
 from facewatch.errors import ConfigError, FolderError
 from facewatch.folders.disk import make_link
 from facewatch.folders.model import CALLED, LinkKind, Shape
-from facewatch.folders.readback import Doubt
+from facewatch.folders.observed import Doubt
 from facewatch.folders.sync import PeopleFolder
 from facewatch.people.corrections import Decisions
 from facewatch.people.folder_reader import Waiting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ def test_a_photo_of_which_several_faces_may_be_meant_is_left_for_somebody_to_say
     before = whose(place)
     told = run("folders").out
     for path, who in (("Emil/h.png", "Emil"), ("Fritz/i.png", "Fritz"), ("Fritz/j.png", "Fritz")):
-        assert f"{path}: several faces on it may be {who}; `facewatch review` asks which" in told
+        assert f"{path}: it is not clear which face on it is {who}; `facewatch review` asks" in told
     assert whose(place) == before
     assert (place.people / "Emil/h.png").is_symlink()
 
@@ -325,4 +326,55 @@ def test_a_new_folder_whose_name_is_no_text_is_nobody(place: Library, run: Any) 
     odd.mkdir()
     (odd / "g.png").symlink_to(place.photos / "g.png")
     assert "is not UTF-8" in run("folders").out
+    assert whose(place)["g.png"] == [None]
+
+
+def test_a_link_in_the_place_of_a_folder_hides_nobody_and_is_said(place: Library, run: Any, tmp_path: Path) -> None:
+    """As somebody leaves it who moves a large folder to another disk."""
+    before = whose(place)
+    (place.people / "Anna").rename(tmp_path / "Anna")
+    (place.people / "Anna").symlink_to(tmp_path / "Anna")
+    for _ in range(2):
+        assert "Anna: is no folder any more, so nothing is done about Anna" in run("folders").out
+    with place.app() as app:
+        assert entries(app)[-1][1] != "folder"
+    (place.people / "Anna").unlink()
+    (tmp_path / "Anna").rename(place.people / "Anna")
+    assert run("folders").out.endswith("0 steps taken\n")
+    assert whose(place) == before
+
+
+def test_a_hidden_folder_hides_the_person_and_says_so(place: Library, run: Any) -> None:
+    (place.people / "Anna").rename(place.people / ".Anna")
+    assert "Anna is hidden, because the folder is hidden: .Anna" in run("folders").out
+    (place.people / ".Anna").rename(place.people / "Anna")
+    assert "Anna is hidden no more" in run("folders").out
+
+
+def test_a_folder_that_a_program_keeps_under_a_hidden_name_waits(place: Library, run: Any) -> None:
+    before = whose(place)
+    (place.people / "Anna").rename(place.people / ".unison.Anna.tmp")
+    assert ".unison.Anna.tmp: has a hidden name now" in run("folders").out
+    assert "Anna/a.png" not in place.tree()
+    (place.people / ".unison.Anna.tmp").rename(place.people / "Anna")
+    assert run("folders").out.endswith("0 steps taken\n")
+    assert whose(place) == before
+
+
+def test_a_copy_of_a_folder_with_photos_for_links_is_nobody_new(place: Library, run: Any) -> None:
+    """As file managers copy it. On some of the photos may be faces that are nobody's."""
+    shutil.copytree(place.people / "Ben", place.people / "Benno")
+    assert "Benno: left alone, it is a copy of the folder of Ben" in run("folders").out
+    shutil.rmtree(place.people / "Ben")
+    assert "Ben is Benno now, because the folder is called so" in run("folders").out
+    assert whose(place)["c.png"] == ["Benno"]
+
+
+def test_photos_of_others_and_one_of_a_bystander_are_nobody_new(place: Library, run: Any) -> None:
+    with place.app() as app:
+        assert app.lookup.photo(place.photos / "g.png")["faces"][0]["person_id"] is None
+    dropped(place, "Zoe", "a.png", "b.png", "c.png", "g.png")
+    told = run("folders").out
+    assert "assigned" not in told
+    assert "Zoe/g.png: it is not clear which face on it is Zoe" in told
     assert whose(place)["g.png"] == [None]

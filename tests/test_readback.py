@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facewatch.folders.model import FolderEntry, LinkKind, RecordedLink
-from facewatch.folders.readback import (
-    FEW,
+from facewatch.folders.observed import (
     Doubt,
     FolderCopied,
     FolderEmptied,
     FolderGone,
+    FolderOnTheWay,
     FolderPutInto,
     FolderRenamed,
-    FolderView,
+    FolderReplaced,
     LinkGone,
     LinkKept,
     LinkLost,
@@ -31,9 +31,8 @@ from facewatch.folders.readback import (
     PhotoDropped,
     ReadBack,
     Unknown,
-    read_back,
-    strange_paths,
 )
+from facewatch.folders.readback import FEW, FolderView, read_back, strange_paths
 
 Tree = dict[str, FolderEntry]
 """Every path of the people folder but itself."""
@@ -477,3 +476,40 @@ def test_bystanders_change_nothing(place: Place, seed: int, n: int) -> None:
     for folder in [path for path, entry in place.tree.items() if entry.kind == "dir"]:
         place.tree[f"{folder}/.DS_Store"] = place.tree[f"{folder}/Thumbs.db"] = FILE
     assert place.read() == before
+
+
+def test_a_copy_of_a_folder_that_has_photos_for_links_is_a_copy_and_then_the_folder(here: Place) -> None:
+    """As file managers copy, and programs that know no links."""
+    here.tree["Eva"] = FolderEntry("dir")
+    photos = {f"Eva/{photo}.jpg": photo for photo in (1, 2, 3)}
+    here.tree |= {path: FolderEntry("file", inode=20 + photo, size=7) for path, photo in photos.items()}
+    view = dataclasses.replace(here.view(), photos=photos)
+    seen = read_back(here.links, here.folders, view, most_changes=200)
+    assert seen.observations == (FolderCopied(1, "Anna", "Eva"),)
+    here.delete("Anna")
+    view = dataclasses.replace(here.view(), photos=photos)
+    seen = read_back(here.links, here.folders, view, most_changes=200)
+    assert seen.observations[0] == FolderRenamed(1, "Anna", "Eva")
+    assert {type(one) for one in seen.observations[1:]} == {LinkReplaced}
+
+
+@pytest.mark.parametrize("entry", [FolderEntry("symlink", target="/mnt/Anna"), FILE, FolderEntry("other")])
+@pytest.mark.parametrize("folder", ["Anna", "_unnamed"])
+def test_what_stands_in_the_place_of_a_folder_says_nothing(here: Place, folder: str, entry: FolderEntry) -> None:
+    here.delete(folder)
+    here.tree[folder] = entry
+    [one] = here.seen()
+    assert isinstance(one, FolderReplaced)
+    assert (one.person_id, here.read().n_changes) == ({"Anna": 1, "_unnamed": 3}[folder], 0)
+
+
+def test_a_folder_with_a_dot_before_its_name_is_gone_and_with_any_other_hidden_name_on_the_way(here: Place) -> None:
+    links = {"Anna": {path.partition("/")[2]: e for path, e in here.tree.items() if path.startswith("Anna/")}}
+    here.delete("Anna")
+    view = dataclasses.replace(here.view(), hidden={".Anna": links["Anna"]})
+    [one] = read_back(here.links, here.folders, view, most_changes=200).observations
+    assert isinstance(one, FolderGone)
+    assert (one.person_id, one.hidden) == (1, ".Anna")
+    view = dataclasses.replace(here.view(), hidden={".unison.Anne.unison.tmp": links["Anna"]})
+    seen = read_back(here.links, here.folders, view, most_changes=200)
+    assert (seen.observations, seen.n_changes) == ((FolderOnTheWay(1, ".unison.Anne.unison.tmp"),), 0)

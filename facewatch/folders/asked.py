@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from facewatch.catalog import Catalog
-from facewatch.folders.readback import Receiver
+from facewatch.folders.observed import Receiver
 
 _ASKED = "folders_asked"
 

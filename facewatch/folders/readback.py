@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 
 from facewatch.folders.model import (
@@ -23,6 +22,29 @@ from facewatch.folders.model import (
     RecordedLink,
     home_of,
     reviewed,
+)
+from facewatch.folders.observed import (
+    Doubt,
+    FolderCopied,
+    FolderEmptied,
+    FolderGone,
+    FolderOnTheWay,
+    FolderPutInto,
+    FolderRenamed,
+    FolderReplaced,
+    LinkGone,
+    LinkKept,
+    LinkLost,
+    LinkMoved,
+    LinkOnTheWay,
+    LinkReplaced,
+    Observation,
+    PhotoDropped,
+    ReadBack,
+    Receiver,
+    SuggestionGone,
+    Unknown,
+    n_changes_of,
 )
 
 MOST_SHARE = 0.1
@@ -50,192 +72,12 @@ class FolderView:
     """Paths of dropped photos of which it is asked already which face is meant: no news."""
     extras: tuple[RecordedLink, ...] = ()
     """What we made in folders that are nobody's own; what becomes of it has no meaning."""
+    hidden: Mapping[str, Entries] = field(default_factory=dict)
+    """Hidden folders where those of people are, as far as they can be read, each with its entries."""
 
     def entry(self, path: str) -> FolderEntry | None:
         folder, _, name = path.rpartition("/")
         return self.folders.get(folder, {}).get(name)
-
-
-Receiver = int | str
-"""A person, or the name of a new folder directly in the people folder."""
-
-
-@dataclass(frozen=True, slots=True)
-class FolderRenamed:
-    """The folder of a person has another name, or another place."""
-
-    person_id: int
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class FolderPutInto:
-    """The folder of a person is in that of another, or all of its links are."""
-
-    person_id: int
-    old: str
-    new: str | None
-    """Where it stands; None: it is gone, and its links are with the other."""
-    into: int
-    moved: tuple[LinkMoved, ...] = ()
-    """Its links, where it is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class FolderGone:
-    """The folder of a person is nowhere, and so are links that were in it."""
-
-    person_id: int
-    folder: str
-    links: tuple[RecordedLink, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FolderEmptied:
-    """All links of a person are nowhere, several of them, and their folder is there: that means nothing. Some program
-    has cleared it, or it is a folder of which a move has only begun; nobody says so of a whole person."""
-
-    person_id: int
-    folder: str
-    links: tuple[RecordedLink, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FolderCopied:
-    """All links of a person stand in a new folder, too: a program that synchronises folders makes the new folder before
-    it removes the old one. That means nothing as long as the old one is there."""
-
-    person_id: int
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class LinkGone:
-    """A link is nowhere, its folder is there, and so are others of the same person, unless it was the only one."""
-
-    link: RecordedLink
-
-
-@dataclass(frozen=True, slots=True)
-class LinkMoved:
-    """A link is in the folder of somebody else, or in a new one."""
-
-    link: RecordedLink
-    path: str
-    """Where it is now."""
-    stamp: str
-    to: Receiver
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoDropped:
-    """A link, or a file, that stands for a photo of the library is in a folder that had none for it."""
-
-    path: str
-    photo_id: int
-    stamp: str
-    """"" for a file that is the user's own."""
-    to: Receiver
-    suggested_for: int | None = None
-    """Of which person it was suggested that they are on the photo; None: of nobody, as far as this link goes."""
-    is_news: bool = True
-    """It is not asked yet which face is meant."""
-
-
-@dataclass(frozen=True, slots=True)
-class SuggestionGone:
-    """A link to a photo on which a person may be is nowhere, and the folder of suggestions for them is there."""
-
-    link: RecordedLink
-    person_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class LinkKept:
-    """A link has another name in the folder of its person, or another text, or is where folders are nobody's own: that
-    means nothing."""
-
-    link: RecordedLink
-    path: str
-    stamp: str
-
-
-@dataclass(frozen=True, slots=True)
-class LinkLost:
-    """A file that is empty, or holds the text of the link, stands where a link was: some program spoiled it."""
-
-    link: RecordedLink
-    stamp: str
-
-
-@dataclass(frozen=True, slots=True)
-class LinkReplaced:
-    """A file stands where a link was: an edited copy, for instance. It stays, and says nothing about the person."""
-
-    link: RecordedLink
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOnTheWay:
-    """A link has a hidden name: a program that synchronises folders is just moving it."""
-
-    link: RecordedLink
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A link or a photo that stands for nothing in the library is in the folder of a person."""
-
-    path: str
-
-
-Observation = (
-    FolderRenamed
-    | FolderPutInto
-    | FolderGone
-    | FolderEmptied
-    | FolderCopied
-    | LinkGone
-    | LinkMoved
-    | PhotoDropped
-    | SuggestionGone
-    | LinkKept
-    | LinkLost
-    | LinkReplaced
-    | LinkOnTheWay
-    | Unknown
-)
-_CHANGES = (FolderRenamed, FolderPutInto, FolderGone, LinkGone, LinkMoved, PhotoDropped, SuggestionGone)
-"""Those from which something is concluded."""
-
-
-def _n_changes(found: Iterable[Observation]) -> int:
-    changes = (one for one in found if isinstance(one, _CHANGES))
-    return sum(not isinstance(one, PhotoDropped) or one.is_news for one in changes)
-
-
-class Doubt(StrEnum):
-    """Why nothing is concluded from what was seen."""
-
-    TOO_MANY = "too_many"
-    """More changed at once than a person does by hand."""
-    ALL_GONE = "all_gone"
-    """No folder of anybody is left: it was not a person who did that, or not on purpose."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadBack:
-    """What was seen in the people folder."""
-
-    observations: tuple[Observation, ...] = ()
-    doubt: Doubt | None = None
-    """None: what was seen may be believed."""
-
-    @property
-    def n_changes(self) -> int:
-        return _n_changes(self.observations)
 
 
 def strange_paths(links: Iterable[RecordedLink], view: FolderView) -> list[str]:
@@ -310,7 +152,9 @@ class _Reader:
         self._homes = dict(self._former)
         """Where the links of each person are expected."""
         self._gone: set[int] = set()
-        """People whose folder is nowhere."""
+        """People whose folder is nowhere in sight."""
+        self._waiting: set[int] = set()
+        """People of whose folder it cannot be said yet what has become of it."""
 
     def _usual_folder(self, person_id: int) -> str:
         """Return where the links of somebody are whose folder is somebody else's, and on no record."""
@@ -339,7 +183,29 @@ class _Reader:
                 moved = tuple(self._moved_to(person_id, place, owner))
                 yield FolderPutInto(person_id, self._homes[person_id], None, owner, moved)
             else:
-                self._gone.add(person_id)
+                yield from self._find_vanished(person_id)
+
+    def _find_vanished(self, person_id: int) -> Iterator[Observation]:
+        """Yield what has become of a folder that stands nowhere in sight, if it is not just gone."""
+        home = self._homes[person_id]
+        ways = (home[:n] for n in range(1, len(home) + 1) if home[n : n + 1] in ("/", ""))
+        hidden = self._hidden_place(person_id)
+        if any((entry := self._view.entry(way)) is not None and entry.kind != "dir" for way in ways):
+            self._waiting.add(person_id)
+            yield FolderReplaced(person_id, home)
+        elif hidden is not None and hidden != _dotted(home):
+            self._waiting.add(person_id)
+            yield FolderOnTheWay(person_id, hidden)
+        else:
+            self._gone.add(person_id)
+
+    def _hidden_place(self, person_id: int) -> str | None:
+        """Return which hidden folder has links of a person; None: none."""
+        mine = self._by_person.get(person_id, ())
+        for folder, entries in sorted(self._view.hidden.items()):
+            if any(_bears(entries.get(_name(link.path)), link) for link in mine):
+                return folder
+        return None
 
     def _find_exchanged(self) -> Iterator[FolderRenamed]:
         """Yield the folders that have each other's names: all links of each person stand in that of the next, round to
@@ -363,10 +229,12 @@ class _Reader:
         return None
 
     def _votes(self, person_id: int) -> Counter[str]:
-        """Return in which folders how many links of a person stand under their own names."""
+        """Return in which folders how many links of a person, or their photos in the place of links, stand under their
+        own names."""
         votes: Counter[str] = Counter()
         for link in self._by_person.get(person_id, ()):
-            votes.update({home_of(path) for path in self._places_of(link) if _name(path) == _name(link.path)})
+            places = (*self._places_of(link), *self._copies.get(link.photo_id, ()))
+            votes.update({home_of(path) for path in places if _name(path) == _name(link.path) and path in self._left})
         for folder in votes.keys() & {home_of(link.path) for link in self._view.extras}:
             del votes[folder]
         return votes
@@ -374,6 +242,15 @@ class _Reader:
     def _places_of(self, link: RecordedLink) -> list[str]:
         """Return the unexplained paths at which something bears the stamp of a link."""
         return [path for path in self._standing_by_key.get(_key_of_stamp(link.stamp), ()) if self._is_at(path, link)]
+
+    @cached_property
+    def _copies(self) -> Mapping[int, Sequence[str]]:
+        """The paths of files that hold the content of a photo."""
+        copies: dict[int, list[str]] = defaultdict(list)
+        for path in self.unknown:
+            if (photo_id := self._view.photos.get(path)) is not None and self._entry(path).kind == "file":
+                copies[photo_id].append(path)
+        return copies
 
     @cached_property
     def _standing_by_key(self) -> Mapping[tuple[str, str], Sequence[str]]:
@@ -419,10 +296,12 @@ class _Reader:
         yield from self._find_kept()
         yield from self._find_moved()
         yield from self._find_on_the_way()
+        self._missing = {id_: link for id_, link in self._missing.items() if link.person_id not in self._waiting}
         for person_id in sorted(self._gone):
             mine = [link for link in self._by_person.get(person_id, ()) if link.link_id in self._missing]
             if mine:
-                yield FolderGone(person_id, self._homes[person_id], tuple(mine))
+                hidden = self._hidden_place(person_id) or ""
+                yield FolderGone(person_id, self._homes[person_id], tuple(mine), hidden)
         yield from self._find_gone()
         yield from self._find_copied()
         yield from self._find_dropped()
@@ -601,7 +480,7 @@ class _Reader:
         if len(homes) > 1 and homes <= self._gone:
             return Doubt.ALL_GONE
         n_emptied = sum(len(one.links) for one in found if isinstance(one, FolderEmptied))
-        if n_emptied + _n_changes(found) > believed_changes(len(self._links), most_changes):
+        if n_emptied + n_changes_of(found) > believed_changes(len(self._links), most_changes):
             return Doubt.TOO_MANY
         return None
 
@@ -652,6 +531,12 @@ def _bears(entry: FolderEntry | None, link: RecordedLink) -> bool:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _dotted(path: str) -> str:
+    """Return the path of what is hidden by a dot before its name."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}"
 
 
 def _key_of_stamp(stamp: str) -> tuple[str, str]:

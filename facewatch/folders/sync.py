@@ -47,8 +47,9 @@ from facewatch.folders.model import (
     home_of,
     kind_of_links,
 )
+from facewatch.folders.observed import ReadBack
 from facewatch.folders.plan import plan
-from facewatch.folders.readback import FolderView, ReadBack, own_paths, read_back
+from facewatch.folders.readback import FolderView, own_paths, read_back
 from facewatch.folders.state import FolderState
 from facewatch.folders.viewing import read_view, sha256_of
 from facewatch.folders.wanted import Wanted

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facewatch.errors import FolderError
 from facewatch.folders.disk import OpenedFolder, read_entries
-from facewatch.folders.model import Entries, FolderEntry, RecordedLink
+from facewatch.folders.model import UNNAMED, Entries, FolderEntry, RecordedLink
 from facewatch.folders.readback import FolderView, strange_paths
 from facewatch.fs.beneath import open_beneath
 
@@ -47,7 +47,7 @@ def read_view(
     """
     top, links = os.path.realpath(root), list(links)
     folders = _read_folders(top)
-    view = FolderView(folders, own=own, asked=asked, extras=tuple(extras))
+    view = FolderView(folders, own=own, asked=asked, extras=tuple(extras), hidden=_read_hidden(top, folders))
     by_path = {link.path: link for link in links}
     photos: dict[str, int] = {}
     leftovers = set()
@@ -82,6 +82,17 @@ def _folders_in(folder: str, entries: Entries) -> list[str]:
         return []
     names = (name for name, entry in entries.items() if entry.kind == "dir" and not name.startswith("."))
     return [f"{folder}/{name}" if folder else name for name in names]
+
+
+def _read_hidden(top: str, folders: Mapping[str, Entries]) -> Mapping[str, Entries]:
+    found: dict[str, Entries] = {}
+    with OpenedFolder(top) as opened:
+        for parent in ("", f"{UNNAMED}/"):
+            names = (name for name, entry in folders.get(parent.rstrip("/"), {}).items() if entry.kind == "dir")
+            for path in (f"{parent}{name}" for name in sorted(names) if name.startswith(".")):
+                with contextlib.suppress(OSError):  # the trash of others, for instance
+                    found[path] = read_entries(opened.enter(path))
+    return found
 
 
 def _is_leftover(top: str, path: str, entry: FolderEntry, stamp: str) -> bool:

@@ -17,7 +17,7 @@ from facewatch.people.plausible import candidates
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Person
-    from facewatch.folders.readback import Receiver
+    from facewatch.folders.observed import Receiver
 
 
 def receiver_of(catalog: Catalog, to: Receiver) -> Person | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from facewatch.errors import FolderError
 from facewatch.folders.asked import set_asked
-from facewatch.folders.readback import Doubt, ReadBack
+from facewatch.folders.observed import Doubt, ReadBack
 from facewatch.folders.sync import Concluded
 from facewatch.people.corrections import Decisions
 from facewatch.people.dropped import keep_links, still_asked

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -19,13 +19,15 @@ from facewatch import ids
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.folders.asked import Asked
 from facewatch.folders.model import EXTRAS, RecordedLink, review_id
-from facewatch.folders.readback import (
+from facewatch.folders.observed import (
     Doubt,
     FolderCopied,
     FolderEmptied,
     FolderGone,
+    FolderOnTheWay,
     FolderPutInto,
     FolderRenamed,
+    FolderReplaced,
     LinkGone,
     LinkKept,
     LinkLost,
@@ -86,6 +88,8 @@ class Aside(StrEnum):
     """All links of a folder are gone, and the folder is there; they are made again."""
     COPIED = "copied"
     """A new folder is a copy of somebody's, which is there, too."""
+    NO_FOLDER = "no_folder"
+    """Something that is no folder stands where somebody's was."""
     ON_THE_WAY = "on_the_way"
     """A program that synchronises folders is just moving it."""
     REFUSED = "refused"
@@ -181,6 +185,10 @@ class Conclusions:
                     self._attempt(one.new or one.old, partial(self._rename_or_merge, one))
                 case FolderEmptied():
                     self.asides.append(LeftAside(Aside.EMPTIED, one.folder, self._label(one.person_id)))
+                case FolderReplaced() | FolderOnTheWay():
+                    why = Aside.NO_FOLDER if isinstance(one, FolderReplaced) else Aside.ON_THE_WAY
+                    self._held.add(one.person_id)
+                    self.asides.append(LeftAside(why, one.folder, self._label(one.person_id)))
                 case FolderCopied():
                     self.asides.append(LeftAside(Aside.COPIED, one.new, self._label(one.person_id)))
                 case LinkKept() | LinkLost() | LinkReplaced() | LinkOnTheWay() | Unknown():
@@ -268,7 +276,8 @@ class Conclusions:
         person = self._person(gone.person_id)
         if person is None or person.is_hidden or all(self._is_away(link) for link in gone.links):
             return
-        self._conclude(Meaning.HIDDEN, person, "", [gone.folder], self.decisions.hide(ids.person(person.id)))
+        where = gone.hidden or gone.folder
+        self._conclude(Meaning.HIDDEN, person, "", [where], self.decisions.hide(ids.person(person.id)))
 
     # --- faces ---
 
@@ -359,10 +368,12 @@ class Conclusions:
         options = {
             one.photo_id: self._suggested(receiver, one) or self._possible(receiver, one.photo_id) for one in dropped
         }
-        meant = {photo_id: found[0] for photo_id, found in options.items() if len(found) == 1}
-        several = {photo_id: found for photo_id, found in options.items() if len(found) > 1}
-        who_id = receiver.id if receiver is not None else None
-        meant |= only_plausible(self.catalog, who_id, list(meant.values()), several, self.reach)
+        meant: dict[int, int] = {}
+        if receiver is not None or not self._are_others(options):
+            meant = {photo_id: found[0] for photo_id, found in options.items() if len(found) == 1}
+            several = {photo_id: found for photo_id, found in options.items() if len(found) > 1}
+            who_id = receiver.id if receiver is not None else None
+            meant |= only_plausible(self.catalog, who_id, list(meant.values()), several, self.reach)
         clear = []
         for one in dropped:
             if one.photo_id in meant:
@@ -377,6 +388,11 @@ class Conclusions:
                 to = receiver.id if receiver is not None else one.to
                 self.asked.append(Asked(one.path, one.photo_id, one.stamp, to, faces))
         return list(dict.fromkeys(meant[one.photo_id] for one in clear)), clear
+
+    def _are_others(self, options: Mapping[int, Sequence[int]]) -> bool:
+        """Whether all faces on most of these photos are somebody else's: then nobody new is meant, but those photos."""
+        taken = [photo_id for photo_id, found in options.items() if not found and self.catalog.faces.in_photo(photo_id)]
+        return 2 * len(taken) > len(options)
 
     def _suggested(self, receiver: Person | None, one: PhotoDropped) -> list[int]:
         """Return the face of which it was suggested whose it is, if this was a link to that and nobody has said that it
@@ -519,6 +535,8 @@ def concerned(seen: ReadBack) -> frozenset[int]:
     for one in seen.observations:
         match one:
             case FolderRenamed(person_id) | FolderGone(person_id) | FolderEmptied(person_id):
+                people.add(person_id)
+            case FolderReplaced(person_id) | FolderOnTheWay(person_id):
                 people.add(person_id)
             case FolderPutInto(person_id, into=into):
                 people |= {person_id, into}

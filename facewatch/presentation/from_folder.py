@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
-from facewatch.folders.readback import Doubt
+from facewatch.folders.observed import Doubt
 from facewatch.people.from_folder import Aside, Conclusion, LeftAside, Meaning, Reading
 from facewatch.text import plural, printable
 
@@ -43,7 +43,8 @@ def conclusion(one: Conclusion) -> str:
         case Meaning.MERGED:
             return f"{one.who} is part of {one.other} now, because the folder is theirs: {one.paths[0]}"
         case Meaning.HIDDEN:
-            return f"{one.who} is hidden, because the folder is gone: {one.paths[0]}"
+            is_hidden = one.paths[0].rpartition("/")[2].startswith(".")
+            return f"{one.who} is hidden, because the folder is {'hidden' if is_hidden else 'gone'}: {one.paths[0]}"
         case Meaning.SHOWN:
             return f"{one.who} is hidden no more, because the folder is back: {one.paths[0]}"
         case Meaning.ASSIGNED:
@@ -69,7 +70,7 @@ def aside(left: LeftAside) -> str:
         case Aside.UNKNOWN:
             return f"{left.path}: left alone, it stands for no photo of the library"
         case Aside.SEVERAL:
-            return f"{left.path}: several faces on it may be {left.who}; `facewatch review` asks which"
+            return f"{left.path}: it is not clear which face on it is {left.who}; `facewatch review` asks"
         case Aside.NO_FACE:
             return f"{left.path}: left alone, it has no face that may be {left.who}"
         case Aside.REPLACED:
@@ -85,6 +86,11 @@ def aside(left: LeftAside) -> str:
             return (
                 f"{left.path}: left alone, it is a copy of the folder of {left.who}, which is there, too. To give "
                 f"{left.who} another name, rename the folder, or delete the old one"
+            )
+        case Aside.NO_FOLDER:
+            return (
+                f"{left.path}: is no folder any more, so nothing is done about {left.who}. Remove what stands there, "
+                f"and put the folder back; to hide {left.who}, leave nothing there"
             )
         case Aside.ON_THE_WAY:
             return f"{left.path}: has a hidden name now; a program is moving it, and it waits"

@@ -378,3 +378,24 @@ def test_photos_of_others_and_one_of_a_bystander_are_nobody_new(place: Library, 
     assert "assigned" not in told
     assert "Zoe/g.png: it is not clear which face on it is Zoe" in told
     assert whose(place)["g.png"] == [None]
+
+
+def test_a_people_folder_in_a_library_that_is_known_already_is_refused(place: Library, run: Any) -> None:
+    """Though whoever names it names no photos."""
+    for people in (place.photos / "People", place.photos):
+        place.people = people
+        refused = run("folders")
+        assert f"{people}: must lie beside the photos ({place.photos}), not inside or around them" in refused.err
+        assert not (people / MARKER).exists()
+        assert "must lie beside the photos" in run("status").out
+
+
+def test_a_name_that_was_given_by_command_counts_more_than_one_that_a_folder_was_given_before(
+    place: Library, run: Any
+) -> None:
+    (place.people / "Ben").rename(place.people / "Benno")
+    assert "is now called Bob" in run("rename", "Ben", "Bob").out
+    assert {"Bob/c.png", "Bob/d.png"} < set(place.tree())
+    assert not (place.people / "Benno").exists()
+    (place.people / "Bob").rename(place.people / "Benno")
+    assert "Bob is Benno now" in run("folders").out

@@ -116,11 +116,13 @@ class PlaceFault:
         return f"{self.what}; {self.remedy}"
 
 
-def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | None:
+def fault_of(root: Path, library_id: str, *, was_used: bool, libraries: Iterable[Path] = ()) -> PlaceFault | None:
     """Return what is wrong with a people folder, by reading alone; None: nothing, or it is still to be made.
 
     `was_used`: folders were made in it.
     """
+    if (fault := fault_beside(root, libraries)) is not None:
+        return fault
     name = printable(str(root))
     if not is_folder(root):
         if os.path.lexists(root):
@@ -135,6 +137,17 @@ def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | Non
         what = f"{name}: its mark, the file {MARKER}, cannot be read; nothing is concluded from the folder"
         return PlaceFault(what, MARK_AGAIN)
     return PlaceFault(f"{name}: belongs to another catalog; nothing is concluded from it", HAND_OVER)
+
+
+def fault_beside(root: Path, libraries: Iterable[Path]) -> PlaceFault | None:
+    """Return why a folder cannot be the people folder of these libraries: it lies in one, or around it; None: it does
+    not. The libraries, whose disks may not answer, are not looked at."""
+    real = Path(os.path.realpath(root))
+    for library in libraries:
+        if real.is_relative_to(library) or library.is_relative_to(real):
+            what = f"{printable(str(root))}: must lie beside the photos ({library}), not inside or around them"
+            return PlaceFault(what, "name another: people under [library] in the settings")
+    return None
 
 
 def _absence(root: Path, name: str, library_id: str) -> PlaceFault:

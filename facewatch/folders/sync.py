@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from facewatch.folders.asked import asked_in
 from facewatch.folders.check import (
     PlaceFault,
     check_people_folder,
+    fault_beside,
     fault_of,
     find_renamed,
     owner_of,
@@ -419,7 +421,10 @@ class PeopleFolder:
         Raises:
             FolderError: it cannot be used, or is not marked any more.
         """
-        if is_folder(self.root) and not owner_of(self.root) and (fault := self._fault()) is not None:
+        fault = None if self._is_checked else fault_beside(self.root, self._catalog.roots.all())
+        if fault is None and is_folder(self.root) and not owner_of(self.root):
+            fault = self._fault()
+        if fault is not None:
             raise FolderError(str(fault))
         if self._is_checked and (self._is_tried or not (self.root / MARKER).exists()):
             return
@@ -492,14 +497,16 @@ class PeopleFolder:
     def fault(self) -> str | None:
         """Return why it cannot be used, and what to do, by reading alone."""
         silence: PlaceFault | None = PlaceFault(f"{self.root}: does not answer", "check its drive, or its server")
-        library_id, was_used = self._catalog.library_id, self._was_used
-        fault = self._asker.ask(
-            self.root, lambda: fault_of(self.root, library_id, was_used=was_used), otherwise=silence
-        )
+        fault = self._asker.ask(self.root, self._asking_fault(), otherwise=silence)
         return str(fault) if fault else None
 
     def _fault(self) -> PlaceFault | None:
-        return fault_of(self.root, self._catalog.library_id, was_used=self._was_used)
+        return self._asking_fault()()
+
+    def _asking_fault(self) -> Callable[[], PlaceFault | None]:
+        """Return what looks for a fault; the catalog is asked before, as another thread may do that."""
+        libraries = self._catalog.roots.all()
+        return partial(fault_of, self.root, self._catalog.library_id, was_used=self._was_used, libraries=libraries)
 
     @property
     def _was_used(self) -> bool:

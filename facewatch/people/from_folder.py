@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from facewatch import ids
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.folders.asked import Asked
-from facewatch.folders.model import EXTRAS, RecordedLink, review_id
+from facewatch.folders.model import EXTRAS, RecordedLink, fits_folder, review_id
 from facewatch.folders.observed import (
     Doubt,
     FolderCopied,
@@ -253,6 +253,10 @@ class Conclusions:
     def _rename(self, one: FolderRenamed) -> None:
         person, name = self._person(one.person_id), one.new.rpartition("/")[2]
         if person is None or name == one.old.rpartition("/")[2] or one.new.partition("/")[0] in EXTRAS:
+            return
+        if not fits_folder(person.id, person.name, one.old):
+            reason = f"it was called {person.label} meanwhile"
+            self.asides.append(LeftAside(Aside.REFUSED, one.new, reason=reason))
             return
         other = receiver_of(self.catalog, name)
         if other is not None and other.id != person.id:

@@ -325,12 +325,13 @@ def marker(case: Case) -> Iterator[Finding]:
 
 
 def _place_fault(case: Case) -> PlaceFault | None:
-    library_id, was_used = "", False
+    library_id, was_used, libraries = "", False, list[Path]()
     if case.catalog:
+        libraries = case.catalog.roots.all()
         settings = case.catalog.settings
         library_id = settings.get("library_id") or ""
         was_used = settings.get("people_folder") == str(case.people) and bool(case.catalog.links.folders())
-    return fault_of(case.people, library_id, was_used=was_used)
+    return fault_of(case.people, library_id, was_used=was_used, libraries=libraries)
 
 
 def kind_of_link(case: Case) -> Iterator[Finding]:

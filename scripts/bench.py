@@ -4,6 +4,7 @@
     scripts/bench --quick --output bench.json       smaller samples, and the same numbers as JSON
     scripts/bench --quick --markdown                the table of README
     scripts/bench --only assign --only rename       some parts
+    scripts/bench --against 89c7d1e                 this program beside an older revision of it, in turns
 
 Parts that compare two things measure them in turns in one run, so that a busy machine is unfair to neither; ratios
 travel from machine to machine, times do not. Photos are copied before anything reads them. Here is the door, the
@@ -23,8 +24,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from facewatch.settings import available_cores
 # Python -P leaves out even the script's own folder, where the parts are; the synthetic faces are those of the tests.
 sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("scripts", "tests"))
 
+from bench_against import HEADINGS, RACES, Comparison, compare, races_as_markdown
 from bench_angles import measure_angles
 from bench_catalog import measure_assign, measure_rename, measure_rescan
 from bench_decisions import measure_decisions
@@ -68,10 +70,10 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "memory": measure_memory,
     "peer": measure_peer,
 }
-PARTS_WITH_PHOTOS = frozenset({"stages", "advanced", "angles", "memory", "peer"})
 PARTS_WITH_BROWSER = frozenset({"page"})
-PARTS_WITH_PACK = frozenset({"advanced", "angles", "memory"})
-"""Those with the advanced engine, whose models lie beside the photos."""
+PARTS_WITH_PACK = frozenset({"advanced", "angles", "memory", "one", "scan", "recogniser"})
+"""Those with the advanced engine, whose models lie beside the photos; as is true of the next, some are of --against."""
+PARTS_WITH_PHOTOS = PARTS_WITH_PACK | {"stages", "peer", "faceless"}
 
 
 def machine_facts(bench: Bench) -> dict[str, Any]:
@@ -115,12 +117,31 @@ def default_photos() -> Path:
     return next((place for place in places if place.is_dir()), places[0])
 
 
-def print_findings(findings: Iterable[Finding], facts: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found, and how it is shown."""
+
+    findings: Sequence[Finding] | Sequence[Comparison]
+    headings: tuple[str, ...]
+    markdown: str
+
+
+def measure(bench: Bench, chosen: Iterable[str]) -> Report:
+    findings = [replace(finding, part=name) for name in chosen for finding in PARTS[name](bench)]
+    return Report(findings, ("part", "what", "value", "unit", "limit", ""), as_markdown(findings))
+
+
+def race(bench: Bench, revision: str, chosen: Iterable[str]) -> Report:
+    comparisons = compare(bench, revision, chosen)
+    return Report(comparisons, HEADINGS, races_as_markdown(comparisons))
+
+
+def print_table(report: Report, facts: Mapping[str, Any]) -> None:
     table = Table(title=f"facewatch {facts['facewatch']}, {facts['cores']} cores, {facts['cpu']}")
-    for name in ("part", "what", "value", "unit", "limit", ""):
+    for name in report.headings:
         table.add_column(name, justify="right" if name == "value" else "left", no_wrap=True)
     last = None
-    for finding in findings:
+    for finding in report.findings:
         if last not in (None, finding.part):
             table.add_section()
         last = finding.part
@@ -128,10 +149,22 @@ def print_findings(findings: Iterable[Finding], facts: Mapping[str, Any]) -> Non
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def write_json(file: Path, findings: Iterable[Finding], facts: Mapping[str, Any], size: Size) -> None:
-    rows = [{"part": finding.part} | asdict(finding) | {"is_ok": finding.is_ok} for finding in findings]
+def write_json(file: Path, report: Report, facts: Mapping[str, Any], size: Size) -> None:
+    rows = [{"part": finding.part} | asdict(finding) | {"is_ok": finding.is_ok} for finding in report.findings]
     content = {"size": size, "seed": SEED, "machine": facts, "findings": rows}
     file.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def choose(parts: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Return the known parts that were asked for, all if none was.
+
+    Raises:
+        BadParameter: one is not known.
+    """
+    for part in parts:
+        if part not in known:
+            raise click.BadParameter(f"{part!r} is none of {', '.join(known)}", param_hint="--only")
+    return [name for name in known if name in parts or not parts]
 
 
 def check_needs(parts: Iterable[str], photos: Path) -> None:
@@ -153,8 +186,9 @@ def check_needs(parts: Iterable[str], photos: Path) -> None:
 @click.option("--quick", "size", flag_value=Size.QUICK, help="Smaller samples: about ten minutes.")
 @click.option("--tiny", "size", flag_value=Size.TINY, help="As little as possible, to see that all of it runs.")
 @click.option("--full", "size", flag_value=Size.FULL, default=True, hidden=True)
-@click.option("--only", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; may be repeated.")
-@click.option("--markdown", "is_markdown", is_flag=True, help="Print the table of README instead.")
+@click.option("--only", "parts", multiple=True, metavar="PART", help="Only this part; may be repeated.")
+@click.option("--against", "revision", metavar="REV", help="Measure an older revision as well, in turns.")
+@click.option("--markdown", "is_markdown", is_flag=True, help="Print the table of the documents instead.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the numbers as JSON, too.")
 @click.option(
     "--photos",
@@ -168,21 +202,29 @@ def check_needs(parts: Iterable[str], photos: Path) -> None:
     default=lambda: Path(platformdirs.user_cache_dir("facewatch", appauthor=False)) / "bench",
     help="Where the environment of face-grouper is kept.",
 )
-def main(size: Size, parts: tuple[str, ...], is_markdown: bool, output: Path | None, photos: Path, cache: Path) -> None:
+def main(
+    size: Size,
+    parts: tuple[str, ...],
+    revision: str | None,
+    is_markdown: bool,
+    output: Path | None,
+    photos: Path,
+    cache: Path,
+) -> None:
     """Measure what facewatch promises about speed and memory. Exit code 0: every limit is met."""
-    chosen = [name for name in PARTS if name in parts or not parts]
+    chosen = choose(parts, RACES if revision else PARTS)
     check_needs(chosen, photos.resolve())
     with tempfile.TemporaryDirectory(prefix="facewatch-bench-") as scratch:
         bench = Bench(Path(scratch), photos.resolve(), cache.absolute(), Size(size))
-        findings = [replace(finding, part=name) for name in chosen for finding in PARTS[name](bench)]
+        report = race(bench, revision, chosen) if revision else measure(bench, chosen)
         facts = machine_facts(bench)
     if is_markdown:
-        click.echo(as_markdown(findings))
+        click.echo(report.markdown)
     else:
-        print_findings(findings, facts)
+        print_table(report, facts)
     if output:
-        write_json(output, findings, facts, size)
-    sys.exit(any(finding.is_ok is False for finding in findings))
+        write_json(output, report, facts, size)
+    sys.exit(any(finding.is_ok is False for finding in report.findings))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def measure_angles(bench: Bench) -> list[Finding]:
         *some_of([path for path in photos_below(bench.photos, "album") if path in labels], bench.many(60, 20, 1)),
     ]
     photos = [(bench.photos / path, labels[path]) for path in paths]
-    empty = _without_faces(bench, bench.many(150, 60, 4))
+    empty = without_faces(bench, bench.many(150, 60, 4))
     bench.say(f"angles: {len(photos)} photos, {len(empty)} parts of photos without faces")
     return [
         *_measure(load_engine("face_recognition"), "standard", photos, empty),
@@ -154,7 +154,7 @@ class _Counted:
         return self._engine.analyse(pixels, closer=closer)
 
 
-def _without_faces(bench: Bench, n: int) -> list[Pixels]:
+def without_faces(bench: Bench, n: int) -> list[Pixels]:
     """Return parts of photos that no face lies in, labelled or not, and photos without faces."""
     boxes: dict[str, list[Rectangle]] = {}
     for path, _, box in rows_of(bench.photos / "labels.csv"):

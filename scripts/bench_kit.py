@@ -57,11 +57,11 @@ class Finding:
     @property
     def limit(self) -> str:
         bounds = ((">=", self.at_least), ("<=", self.at_most))
-        return " ".join(f"{sign} {_number(bound)}" for sign, bound in bounds if bound is not None)
+        return " ".join(f"{sign} {number_text(bound)}" for sign, bound in bounds if bound is not None)
 
     def as_row(self) -> tuple[str, ...]:
         verdict = {None: "", True: "ok", False: "[bold red]NOT OK[/]"}[self.is_ok]
-        return self.part, self.what, _number(self.value), self.unit, self.limit, verdict
+        return self.part, self.what, number_text(self.value), self.unit, self.limit, verdict
 
 
 def as_markdown(findings: Iterable[Finding]) -> str:
@@ -77,8 +77,8 @@ def as_markdown(findings: Iterable[Finding]) -> str:
 def _values(findings: Sequence[Finding]) -> str:
     units = {finding.unit for finding in findings}
     if len(units) == 1:
-        return f"{', '.join(_number(finding.value) for finding in findings)} {units.pop()}".strip()
-    return ", ".join(f"{_number(finding.value)} {finding.unit}" for finding in findings)
+        return f"{', '.join(number_text(finding.value) for finding in findings)} {units.pop()}".strip()
+    return ", ".join(f"{number_text(finding.value)} {finding.unit}" for finding in findings)
 
 
 def _limits(findings: Iterable[Finding]) -> str:
@@ -86,7 +86,7 @@ def _limits(findings: Iterable[Finding]) -> str:
     return ", ".join(dict.fromkeys(limits))
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -154,6 +154,8 @@ class Household:
 
     home: Path
     settings: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    python: Path = Path(sys.executable)
+    """Of the environment whose facewatch it runs."""
 
     def __post_init__(self) -> None:
         self.photos.mkdir(parents=True)
@@ -177,7 +179,8 @@ class Household:
 
     def command(self, name: str, *arguments: str) -> list[str]:
         places = ("--catalog", str(self.catalog), "--people", str(self.people))
-        return [sys.executable, "-P", "-m", "facewatch", "--config", str(self.settings_file), name, *places, *arguments]
+        program = [str(self.python), "-P", "-m", "facewatch", "--config", str(self.settings_file)]
+        return [*program, name, *places, *arguments]
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Return the running command; what it complains about goes into a file."""

@@ -6,6 +6,7 @@ How large a figure is counts only where the right one does not depend on the mac
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import shutil
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 import bench
+import bench_against
 import bench_page
 import calibrate
 import measure_copies
@@ -22,18 +24,33 @@ import pytest
 import spoiled
 import spoiled_covers
 import torture
-from bench_kit import Bench, Finding, Size, as_markdown
+from bench_kit import Bench, Finding, Household, Size, as_markdown
 from bench_memory import BIG_PHOTO
+from bench_older import hand_over, this_program
 from bench_peer import PEER
 from browsers import require_chromium
 from click import Command
 from click.testing import CliRunner
 from PIL import Image
 
+from facewatch.catalog import Catalog
+
 N_FIGURES = {
     **{"assign": 5, "rename": 5, "rescan": 5, "decisions": 11, "folders": 5, "search": 19, "grouping": 10},
     "page": 27,
     **{"stages": 6, "advanced": 14, "angles": 40, "memory": 5, "peer": 24},
+}
+
+
+N_COMPARISONS = {
+    "commands": 3,
+    "rename": 2,
+    "one": 2,
+    "scan": 6,
+    "faceless": 2,
+    "recogniser": 3,
+    "grouping": 6,
+    "memory": 2,
 }
 
 
@@ -101,7 +118,7 @@ def test_a_part_of_bench_that_needs_no_photos_says_every_figure(tmp_path: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", sorted(bench.PARTS_WITH_PHOTOS))
+@pytest.mark.parametrize("part", sorted(bench.PARTS.keys() & bench.PARTS_WITH_PHOTOS))
 def test_a_part_of_bench_that_needs_photos_says_every_figure(
     tmp_path: Path, photos: Path, peer: Path, part: str
 ) -> None:
@@ -137,6 +154,68 @@ def test_bench_prints_a_table_and_writes_its_numbers_with_what_they_depend_on(tm
     assert written["size"] == "tiny"
     assert written["machine"]["engine"]
     assert len(written["findings"]) == N_FIGURES["assign"]
+
+
+def race(part: str, scratch: Path, photos: Path) -> list[bench_against.Comparison]:
+    """Run a part of --against, this program in both places."""
+    scratch.mkdir()
+    now = this_program()
+    then = dataclasses.replace(now, name="then")
+    return list(bench_against.RACES[part](bench_against.Race(Bench(scratch, photos, photos, Size.TINY), then, now)))
+
+
+@pytest.mark.parametrize("part", sorted(bench_against.RACES.keys() - bench.PARTS_WITH_PHOTOS))
+def test_a_part_that_needs_no_photos_is_measured_against_an_older_program(tmp_path: Path, part: str) -> None:
+    check_race(part, race(part, tmp_path / "scratch", tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", sorted(bench_against.RACES.keys() & bench.PARTS_WITH_PHOTOS))
+def test_a_part_that_needs_photos_is_measured_against_an_older_program(tmp_path: Path, photos: Path, part: str) -> None:
+    check_race(part, race(part, tmp_path / "scratch", photos))
+
+
+def check_race(part: str, comparisons: list[bench_against.Comparison]) -> None:
+    assert len({comparison.what for comparison in comparisons}) == N_COMPARISONS[part]
+    assert all(math.isfinite(value) for one in comparisons for value in (one.old, one.new, one.ratio)), comparisons
+
+
+def test_every_part_of_the_comparison_is_tried_here() -> None:
+    assert bench_against.RACES.keys() == N_COMPARISONS.keys()
+
+
+def test_a_comparison_says_what_is_wanted_and_whether_that_is_reached() -> None:
+    comparisons = [
+        bench_against.Comparison("whole scan", 30, 15.5, "s", times=1.9),
+        bench_against.Comparison("audit", 14, 4.5, "s", at_most=4),
+        bench_against.Comparison("faces found", 569, 570, "faces", times=1, is_less_better=False),
+        bench_against.Comparison("processor time", 3, 2, "s"),
+    ]
+    assert bench_against.races_as_markdown(comparisons).splitlines() == [
+        "| work | before | now | times as good | wanted | reached |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| whole scan | 30 s | 15.5 s | 1.94 | >= 1.9 times | yes |",
+        "| audit | 14 s | 4.5 s | 3.11 | <= 4 s | no |",
+        "| faces found | 569 faces | 570 faces | 1.00 | >= 1 times | yes |",
+        "| processor time | 3 s | 2 s | 1.50 |  |  |",
+    ]
+
+
+@pytest.mark.parametrize("words", [["--against", "no-such-revision", "--only", "rename"], ["--only", "nothing"]])
+def test_a_revision_or_part_that_is_not_there_is_said(tmp_path: Path, words: list[str]) -> None:
+    refused = CliRunner().invoke(bench.main, [*words, "--cache", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert words[1] in refused.output
+
+
+def test_an_older_program_gets_the_library_without_what_it_does_not_know(tmp_path: Path) -> None:
+    new = bench_page.make_library(tmp_path / "new", n_faces=60, n_people=4, is_linked=False)
+    old = Household(tmp_path / "old")
+    hand_over(new.catalog, old)
+    with Catalog(new.catalog) as its, Catalog(old.catalog) as given:
+        assert given.faces.counts() == its.faces.counts()
+        assert given.people.names() == its.people.names()
+    assert any(path.is_symlink() for path in old.people.rglob("*"))
 
 
 def test_bench_prints_the_table_of_readme() -> None:

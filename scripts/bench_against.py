@@ -255,9 +255,8 @@ import json, time
 from pathlib import Path
 import numpy as np
 from facewatch.engines import arcface
-from facewatch.models import find_pack
 name, crops, n_rounds, size = sys.argv[1], np.load(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-ours = arcface.Recogniser(find_pack(name, Path()), arcface.Sessions("cpu", 1))
+ours = arcface.Recogniser(arcface.find_pack(name, Path()), arcface.Sessions("cpu", 1))
 vectors, seconds = ours.embed(crops), []
 for _ in range(n_rounds):
     for first in range(0, len(crops), size):

@@ -743,6 +743,11 @@ def test_the_list_can_be_limited_to_the_best(anna: App, run: Any, listed: list[d
     assert found["n_questions"] == len(listed)
 
 
+def test_a_question_is_a_line_of_the_list(anna: App, run: Any, listed: list[dict[str, Any]]) -> None:
+    lines = [line.strip().rstrip(",") for line in run("--json").out.splitlines()]
+    assert [json.loads(line) for line in lines if line.startswith('{"id":')] == listed
+
+
 def test_answers_are_taken_and_on_record(anna: App, run: Any, listed: list[dict[str, Any]]) -> None:
     decided = {entry.id for entry in anna.corrections.history()}
     who = next(question["id"] for question in listed if question["kind"] == "who" and question["n_faces"] == 2)

@@ -394,6 +394,15 @@ class Faces(TableAccess):
             )
         )
 
+    def numbers(self, photos: Collection[int]) -> dict[int, int]:
+        """Return the number of each face in its photo, from left to right, from 1, for the faces of these photos."""
+        rows = self._db.execute(
+            "SELECT id, ROW_NUMBER() OVER (PARTITION BY photo_id ORDER BY x, id) FROM faces"
+            " WHERE is_current AND photo_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(photos))],
+        )
+        return dict(rows.fetchall())
+
     def export_rows(self) -> Iterator[tuple[object, ...]]:
         """Yield one row a face and file: absolute path, face, person, name, box, distance, source, turn."""
         rows = self._db.execute(

@@ -25,9 +25,19 @@ if TYPE_CHECKING:
     from facewatch.types import Progress
 
 
-def print_json(value: Any) -> None:
-    """Print JSON; file names that are not UTF-8 come out with escapes, never as an error."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=True, default=str))
+def print_json(value: Any, *, rows: str = "") -> None:
+    """Print JSON; file names that are not UTF-8 come out with escapes, never as an error.
+
+    Args:
+        rows: the key of an object's last value, a list that may be long: each of its items is one line. Python indents
+            in Python, which takes ten times as long, seconds for the questions of a large library.
+    """
+    if not rows:
+        click.echo(json.dumps(value, indent=2, ensure_ascii=True, default=str))
+        return
+    lines = ",\n".join(f"    {json.dumps(row, ensure_ascii=True, default=str)}" for row in value[rows])
+    others = json.dumps({key: one for key, one in value.items() if key != rows}, indent=2, default=str)
+    click.echo(f"{others[:-2]},\n  {json.dumps(rows)}: [\n{lines}\n  ]\n}}")
 
 
 def print_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -88,7 +88,7 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
         if answers:
             _take(state, app, answers, as_json)
         elif as_json:
-            print_json(_list(app, most))
+            print_json(_list(app, most), rows="questions")
         else:
             _ask_user(app, most)
 
@@ -98,7 +98,6 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
 
 def _list(app: App, most: int | None) -> dict[str, Any]:
     """Return the open questions, best first, and how much answers to them resolve."""
-    from facewatch.people.review.answers import verbs_for
     from facewatch.people.review.coverage import coverage
     from facewatch.presentation import review as words
 
@@ -106,7 +105,7 @@ def _list(app: App, most: int | None) -> dict[str, Any]:
     n_open = catalog.faces.n_open()
     questions = [] if obstacle else app.review().questions()
     covered = [] if obstacle else coverage(questions, n_open, COVERED)
-    rows = [words.question_row(catalog, question, verbs_for(catalog, question)) for question in questions[:most]]
+    rows = words.question_rows(catalog, questions[:most])
     return words.questions_row(obstacle, n_open, len(questions), covered, rows)
 
 

@@ -161,11 +161,7 @@ def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
     rows = {row.id: row for row in catalog.faces.rows(faces)}
     photos = {row.photo_id for row in rows.values()}
     files = catalog.files.sources(photos)
-    numbers = {
-        int(str(face["face_id"])): number
-        for photo_id in photos
-        for number, face in enumerate(catalog.faces.in_photo(photo_id), 1)
-    }
+    numbers = catalog.faces.numbers(photos)
     return [
         FaceAt(
             row.id,

@@ -132,10 +132,9 @@ def forms_of(question: Question, verbs: Iterable[Verb]) -> Iterator[str]:
 
 def verbs_for(catalog: Catalog, question: Question) -> list[Verb]:
     """Return what can be said to a question; to divide it only where it is about several faces or groups."""
-    names = catalog.people.names()
     left_out = {
         "divide": len(question.loose) + len(question.groups) < 2,
-        "name": question.kind == "one" and any(person_id in names for person_id in question.people),
+        "name": question.kind == "one" and not catalog.people.names().keys().isdisjoint(question.people),
     }
     possible = _verbs_of(question)
     return [verb for verb in get_args(Verb) if verb in possible and not left_out.get(verb, False)]

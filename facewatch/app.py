@@ -200,7 +200,7 @@ class App:
         """What people look like, kept from one question to the next."""
         from facewatch.people.resemblance import Resemblance
 
-        return Resemblance(self.catalog, self.engine, self.search.vectors, self.kept.looks)
+        return Resemblance(self.catalog, self.engine, self.search.vectors, self.kept.looks, self.kept.compared)
 
     def explainer(self) -> Explainer:
         """Return what explains why faces are where they are."""

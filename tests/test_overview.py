@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawn import Library
 from face_catalog import FaceCatalog
@@ -15,7 +16,7 @@ from facewatch.catalog.pool import PoolKind
 from facewatch.engines import fake
 from facewatch.people.kept import KeptTogether
 from facewatch.people.overview import Overview, PersonTile, matching
-from facewatch.types import Tier
+from facewatch.types import Match, Tier
 
 
 def _decide(text: str) -> Callable[[App], object]:
@@ -44,19 +45,19 @@ def _decide(text: str) -> Callable[[App], object]:
     return work
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        _decide("rename p3 Carl"),
-        _decide("merge p1 p3"),
-        _decide("reject f1"),
-        _decide("assign p2 f8"),
-        _decide("hide p2"),
-        _decide("cover p1 f3"),
-        _decide("forget p1"),
-        _decide("present p1 5"),
-    ],
-)
+_CHANGES = [
+    _decide("rename p3 Carl"),
+    _decide("merge p1 p3"),
+    _decide("reject f1"),
+    _decide("assign p2 f8"),
+    _decide("hide p2"),
+    _decide("cover p1 f3"),
+    _decide("forget p1"),
+    _decide("present p1 5"),
+]
+
+
+@pytest.mark.parametrize("change", _CHANGES)
 def test_what_was_kept_is_what_would_be_read_again(family: Library, change: Callable[[App], object]) -> None:
     with family.app() as app:
         before = app.overview.tiles()
@@ -66,6 +67,35 @@ def test_what_was_kept_is_what_would_be_read_again(family: Library, change: Call
         assert after == Overview(app.catalog).tiles()
         app.corrections.undo()
         assert app.overview.tiles() == before
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_some_people_are_shown_as_in_the_list_of_everybody(family: Library, change: Callable[[App], object]) -> None:
+    with family.app() as app:
+        assert app.overview.of([1, 3, 99]) == {one.id: one for one in app.overview.tiles() if one.id in {1, 3}}
+        change(app)
+        everybody = {one.id: one for one in Overview(app.catalog).tiles()}
+        assert app.overview.of([1, 3, 99]) == {one: everybody[one] for one in {1, 3} & everybody.keys()}
+        assert app.overview.tiles() == tuple(everybody.values())
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_doubts_that_were_kept_are_those_that_would_be_found_again(
+    family: Library, change: Callable[[App], object]
+) -> None:
+    with family.app() as app:
+        for person in (1, 2, 3):
+            app.resemblance.doubts(person)
+        change(app)
+        living = [one.id for one in app.catalog.tiles.living()]
+        kept = [app.resemblance.doubts(person) for person in living]
+        with family.app() as other:
+            fresh = [other.resemblance.doubts(person) for person in living]
+        for one, another in zip(kept, fresh, strict=True):
+            assert one.ids.tolist() == another.ids.tolist()
+            assert one.next_ids.tolist() == another.next_ids.tolist()
+            np.testing.assert_allclose(one.next_distances, another.next_distances, atol=1e-6)
+            np.testing.assert_allclose(one.distances, another.distances, atol=1e-6)
 
 
 def test_photos_that_go_and_come_back_are_counted(family: Library) -> None:
@@ -151,3 +181,24 @@ def test_the_faces_of_nobody_are_counted_as_they_are_listed(tmp_path: Path) -> N
 
 def _counts(tiles: tuple[PersonTile, ...]) -> dict[str, int]:
     return {tile.label: tile.n_photos for tile in tiles}
+
+
+def test_faces_that_are_like_somebody_stand_together_whom_most_are_like_first_and_the_others_by_quality(
+    tmp_path: Path,
+) -> None:
+    with Catalog(tmp_path / "c.sqlite") as catalog:
+        faces = FaceCatalog(catalog)
+        few, most = (faces.group_of(faces.loose(fake.embedding_of(person, 0))) for person in (1, 2))
+        loose = faces.loose(*(fake.embedding_of(person, 0) for person in range(3, 9)))
+        likes = {loose[0]: (few, 0.3), loose[2]: (most, 0.4), loose[3]: (most, 0.2)}
+        with catalog.write():
+            for face_id, (person_id, distance) in likes.items():
+                catalog.assignments.suggest(
+                    face_id, Match(person_id, distance, distance, None, None, "test", is_accepted=False), ""
+                )
+            catalog._db.execute("UPDATE faces SET quality = 0.99 WHERE id = ?", [loose[5]])
+        order = [loose[3], loose[2], loose[0], loose[5], loose[1], loose[4]]
+        assert catalog.pool.ids(PoolKind.OPEN) == order
+        with catalog.write():
+            catalog.people.rename(few, "Anna")
+        assert catalog.pool.ids(PoolKind.OPEN) == [loose[0], *order[:2], *order[3:]]

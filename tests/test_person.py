@@ -21,7 +21,7 @@ from facewatch.catalog.person import FacesBy
 from facewatch.engines import fake
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.arrange import Arranged, separate
-from facewatch.people.person import faces_by_date, faces_by_doubt, facts_about, numbers_of, person_at
+from facewatch.people.person import faces_by_date, faces_by_doubt, facts_about, person_at
 from facewatch.people.resemblance import distances_to_others
 from facewatch.presentation.person import tiles_by_date, tiles_by_doubt, title_of
 from facewatch.web.server import make_site
@@ -74,7 +74,7 @@ def test_who_is_on_photos_with_somebody_is_listed_also_by_the_users_word(family:
 def test_the_link_to_somebodys_photos_finds_them_whatever_the_name(family: Library, name: str) -> None:
     with family.app() as app:
         renamed = app.corrections.rename("p1", name)
-        facts = facts_about(numbers_of(app.catalog, 1), app.overview.tiles())
+        facts = facts_about(app.catalog, app.overview, 1)
         assert app.photos().understand(title_of(facts).photos).people == ((renamed.person.id,),)
 
 

@@ -679,3 +679,10 @@ def _changes(db: Database) -> None:
     _counting(db, "assignments", "person_id", "person_id, face_id, source")
     _counting(db, "presences", "person_id", "person_id, photo_id")
     _counting(db, "files", "photo_id", "photo_id", is_library=True)
+
+
+@MIGRATIONS(name="0019_faces_of_nobody")
+def _faces_of_nobody(db: Database) -> None:
+    """Let the index say what lists of faces without a person ask of each: a row is long, and there may be thousands."""
+    db.execute("DROP INDEX faces_photo")
+    db.execute("CREATE INDEX faces_photo ON faces(photo_id, is_current, tier, quality)")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+
+import numpy as np
 
 from facewatch.catalog.faces import IN_LIBRARY, Mark
 from facewatch.catalog.opening import TableAccess
@@ -40,32 +43,18 @@ class PoolRow:
     mark: Mark | None
 
 
-_WHERE = {
-    PoolKind.OPEN: f"m.mark IS NULL AND f.tier != '{Tier.SHOW.value}'",
-    PoolKind.POOR: f"m.mark IS NULL AND f.tier = '{Tier.SHOW.value}'",
-    PoolKind.SET_ASIDE: f"m.mark IN ('{Mark.NOBODY.value}', '{Mark.NOT_A_FACE.value}')",
+_FREE = f"f.id NOT IN (SELECT face_id FROM assignments) AND f.is_current AND {IN_LIBRARY}"
+# The index holds all that is asked of a face: its row is long, and of every other face none is looked at.
+_UNMARKED = f"faces f INDEXED BY faces_photo WHERE {_FREE} AND f.id NOT IN (SELECT face_id FROM marks)"
+_FROM = {
+    PoolKind.OPEN: f"{_UNMARKED} AND f.tier != '{Tier.SHOW.value}'",
+    PoolKind.POOR: f"{_UNMARKED} AND f.tier = '{Tier.SHOW.value}'",
+    # Begins with the few that have a mark.
+    PoolKind.SET_ASIDE: (
+        f"marks m CROSS JOIN faces f ON f.id = m.face_id WHERE {_FREE}"
+        f" AND m.mark IN ('{Mark.NOBODY.value}', '{Mark.NOT_A_FACE.value}')"
+    ),
 }
-_ORDER = {
-    # Those that are like one person stand together, whom most are like first.
-    PoolKind.OPEN: "s.person_id IS NULL, p.name IS NULL, n.n DESC, s.person_id, s.distance, f.quality DESC, f.id",
-    PoolKind.POOR: "f.quality DESC, f.id",
-    PoolKind.SET_ASIDE: "m.at DESC, f.id",
-}
-_FACES = " FROM faces f LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
-_GUESSED = " LEFT JOIN suggestions s ON s.face_id = f.id LEFT JOIN people p ON p.id = s.person_id"
-_MARKED = " FROM marks m CROSS JOIN faces f ON f.id = m.face_id LEFT JOIN assignments a ON a.face_id = f.id"
-"""Begins with the few that have a mark."""
-_IS_THERE = f"f.is_current AND {IN_LIBRARY}"
-_FREE = f"a.face_id IS NULL AND {_IS_THERE}"
-_UNASSIGNED = (
-    "WITH unassigned AS MATERIALIZED (SELECT f.id FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
-    " WHERE a.face_id IS NULL)"
-)
-"""Found first, most faces need not be looked at any further."""
-_GUESSES = (
-    f" FROM unassigned u CROSS JOIN faces f ON f.id = u.id LEFT JOIN marks m ON m.face_id = f.id{_GUESSED}"
-    " LEFT JOIN (SELECT person_id, COUNT(*) AS n FROM suggestions GROUP BY person_id) n ON n.person_id = s.person_id"
-)
 
 
 class PoolFaces(TableAccess):
@@ -73,34 +62,50 @@ class PoolFaces(TableAccess):
 
     def ids(self, kind: PoolKind) -> list[int]:
         """Return all faces of one kind in the order in which they are shown."""
-        ordered = f"SELECT f.id{_of(kind)} WHERE {_FREE} AND {_WHERE[kind]} ORDER BY {_ORDER[kind]}"
-        if kind is PoolKind.OPEN:
-            ordered = (
-                f"{_UNASSIGNED} SELECT f.id{_GUESSES} WHERE {_IS_THERE} AND {_WHERE[kind]} ORDER BY {_ORDER[kind]}"
-            )
-        # One long text is read faster than many rows, and gives up Python's lock once.
-        found = self._db.execute(f"SELECT json_group_array(id) FROM ({ordered})").fetchone()[0]
-        ids: list[int] = json.loads(found)
-        return ids
+        if kind is PoolKind.SET_ASIDE:
+            rows = self._db.execute(f"SELECT f.id FROM {_FROM[kind]} ORDER BY m.at DESC, f.id")
+            return [face_id for (face_id,) in rows]
+        ids, guesses = self._best_first(kind), self._guesses() if kind is PoolKind.OPEN else {}
+        return [
+            # Those that are like one person stand together, whom most are like first.
+            *sorted((face_id for face_id in ids if face_id in guesses), key=guesses.__getitem__),
+            *(face_id for face_id in ids if face_id not in guesses),
+        ]
+
+    def _best_first(self, kind: PoolKind) -> list[int]:
+        # Two long texts are read faster than many rows, and SQLite takes three times as long to sort them.
+        columns = self._db.execute(f"SELECT json_group_array(f.id), json_group_array(f.quality) FROM {_FROM[kind]}")
+        ids, quality = map(np.array, map(json.loads, columns.fetchone()))
+        best_first: list[int] = ids[np.lexsort((ids, -quality))].tolist()
+        return best_first
+
+    def _guesses(self) -> dict[int, tuple[bool, int, int, float]]:
+        """Return how faces are sorted that are like somebody, by face."""
+        rows = self._db.execute(
+            "SELECT s.face_id, s.person_id, s.distance, p.name IS NOT NULL FROM suggestions s"
+            " JOIN people p ON p.id = s.person_id"
+        ).fetchall()
+        counts = Counter(person_id for _, person_id, _, _ in rows)
+        return {
+            face_id: (not is_named, -counts[person_id], person_id, distance)
+            for face_id, person_id, distance, is_named in rows
+        }
 
     def count(self, kind: PoolKind) -> int:
         """Return how many faces of one kind there are."""
-        return self._number(f"SELECT COUNT(*){_of(kind)} WHERE {_FREE} AND {_WHERE[kind]}")
+        return self._number(f"SELECT COUNT(*) FROM {_FROM[kind]}")
 
     def rows(self, faces: Collection[int]) -> list[PoolRow]:
         """Return these faces, as far as there are any, in this order."""
         found = self._db.execute(
             "SELECT f.id, f.photo_id, COALESCE(t.taken_at, ''), s.person_id, p.name, s.distance, m.mark"
-            f"{_FACES}{_GUESSED} LEFT JOIN photos t ON t.id = f.photo_id"
+            " FROM faces f LEFT JOIN marks m ON m.face_id = f.id LEFT JOIN suggestions s ON s.face_id = f.id"
+            " LEFT JOIN people p ON p.id = s.person_id LEFT JOIN photos t ON t.id = f.photo_id"
             " WHERE f.id IN (SELECT value FROM json_each(?))",
             [json.dumps(list(faces))],
         )
         rows = {row[0]: _row(*row) for row in found}
         return [rows[face_id] for face_id in faces if face_id in rows]
-
-
-def _of(kind: PoolKind) -> str:
-    return _MARKED if kind is PoolKind.SET_ASIDE else _FACES
 
 
 def _row(

@@ -10,7 +10,7 @@ from facewatch.types import Kept
 if TYPE_CHECKING:
     from facewatch.matching.search import Stored
     from facewatch.people.overview import KnownTiles
-    from facewatch.people.resemblance import KnownLooks
+    from facewatch.people.resemblance import ComparedFaces, KnownLooks
     from facewatch.people.split import KnownPlan
 
 
@@ -21,5 +21,6 @@ class KeptTogether:
 
     tiles: Kept[KnownTiles] = field(default_factory=Kept)
     looks: Kept[KnownLooks] = field(default_factory=Kept)
+    compared: Kept[tuple[ComparedFaces, ...]] = field(default_factory=Kept)
     mapped: Kept[Stored] = field(default_factory=Kept)
     split: Kept[KnownPlan] = field(default_factory=Kept)

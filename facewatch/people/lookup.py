@@ -95,7 +95,7 @@ def find_person(catalog: Catalog, who: str) -> Person:
 
 
 def _by_typed(catalog: Catalog, typed: ids.Id | None) -> Person | None:
-    return _by_id(catalog, typed.number) if typed is not None and typed.kind in ("", ids.PERSON) else None
+    return person_by_id(catalog, typed.number) if typed is not None and typed.kind in ("", ids.PERSON) else None
 
 
 def _by_label(catalog: Catalog, text: str) -> Person | None:
@@ -289,20 +289,20 @@ def _only_face(catalog: Catalog, photo: str, photo_id: int) -> int:
 
 def faces_on_link(catalog: Catalog, linked: Linked) -> list[int]:
     """Return the faces on a link's photo that belong to whom it was made for."""
-    person = _by_id(catalog, linked.person_id)
+    person = person_by_id(catalog, linked.person_id)
     faces = catalog.faces.in_photo(linked.photo_id) if person is not None else []
     return [int(str(face["face_id"])) for face in faces if person is not None and face["person_id"] == person.id]
 
 
 def is_present(catalog: Catalog, linked: Linked) -> bool:
     """Whether whom a link was made for is on its photo by the user's word."""
-    person = _by_id(catalog, linked.person_id)
+    person = person_by_id(catalog, linked.person_id)
     return person is not None and linked.photo_id in catalog.presences.of_person(person.id)
 
 
 def said_of_link(catalog: Catalog, linked: Linked) -> str:
     """Return that nobody on a link's photo is whom it was made for."""
-    person = _by_id(catalog, linked.person_id)
+    person = person_by_id(catalog, linked.person_id)
     label = person.label if person is not None else f"{label_of(linked.person_id)}, who is forgotten,"
     return f"{label} is not on this photo any more; `facewatch folders` brings the links up to date"
 
@@ -325,14 +325,14 @@ def _face_on_link(catalog: Catalog, link: str, linked: Linked) -> int:
 
 
 def _label(catalog: Catalog, person_id: int) -> str:
-    person = _by_id(catalog, person_id)
+    person = person_by_id(catalog, person_id)
     return person.label if person is not None else label_of(person_id)
 
 
 def _known_face(catalog: Catalog, typed: ids.Id) -> int:
     if catalog.faces.rows([typed.number]):
         return typed.number
-    person = _by_id(catalog, typed.number)
+    person = person_by_id(catalog, typed.number)
     hint = f"; {ids.person(typed.number)} is {said_of_person(person)}, who is no face" if person else ""
     raise NotKnownError(
         f"there is no face {ids.face(typed.number)}{hint}; `facewatch why PHOTO` lists the ids of faces",
@@ -352,7 +352,8 @@ def name_key(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _by_id(catalog: Catalog, person_id: int) -> Person | None:
+def person_by_id(catalog: Catalog, person_id: int) -> Person | None:
+    """Return the person of this id, or whom it has become part of; None: there is nobody."""
     while (into := catalog.people.merged_into(person_id)) is not None:
         person_id = into
     return catalog.people.one(person_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ from facewatch import ids
 from facewatch.catalog.person import DatedFace, FacesBy, FaceTotals
 from facewatch.errors import NotKnownError
 from facewatch.ids import label_of
-from facewatch.people.lookup import find_person
+from facewatch.people.lookup import find_person, person_by_id
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Person
-    from facewatch.people.overview import PersonTile
+    from facewatch.people.overview import Overview
     from facewatch.people.resemblance import Doubts, FaceDoubt
 
 _ALL = 2**62
@@ -81,41 +81,23 @@ def person_at(catalog: Catalog, person_id: int) -> Person:
             f"{names.get(person_id) or label_of(person_id)} is not there any more: forgotten, or the decision that "
             "made this person was undone. The history says which, and takes it back"
         )
-    return find_person(catalog, ids.person(person_id))
+    person = person_by_id(catalog, person_id)
+    return person or find_person(catalog, ids.person(person_id))
 
 
-@dataclass(frozen=True, slots=True)
-class PersonNumbers:
-    """A person, with what is counted of it."""
-
-    person: Person
-    totals: FaceTotals
-    together: tuple[tuple[int, int], ...]
-    """Who is on most photos with the person, and on how many."""
-
-
-def numbers_of(catalog: Catalog, person_id: int) -> PersonNumbers:
-    """Return what is counted of a person; see `person_at`."""
+def facts_about(catalog: Catalog, overview: Overview, person_id: int) -> PersonFacts:
+    """Return what is known of a person as a whole; see `person_at`."""
     person = person_at(catalog, person_id)
     together = catalog.person_faces.companions(person.id, MOST_COMPANIONS)
-    return PersonNumbers(person, catalog.person_faces.totals(person.id), tuple(together))
-
-
-def facts_about(numbers: PersonNumbers, everybody: Iterable[PersonTile]) -> PersonFacts:
-    """Return what is known of a person as a whole.
-
-    Args:
-        everybody: who is in the library, as `Overview` keeps them: which face of somebody is the best is looked for
-            among all of them.
-    """
-    tiles = {tile.id: tile for tile in everybody}
-    own = tiles.get(numbers.person.id)
+    tiles = overview.of([person.id, *(other for other, _ in together)])
+    own = tiles.get(person.id)
     companions = (
         Companion(other, tile.label, is_named=tile.is_named, n_photos=n_photos, cover_id=tile.cover_id)
-        for other, n_photos in numbers.together
+        for other, n_photos in together
         if (tile := tiles.get(other)) is not None
     )
-    return PersonFacts(numbers.person, numbers.totals, own.cover_id if own else None, tuple(companions))
+    totals = catalog.person_faces.totals(person.id)
+    return PersonFacts(person, totals, own.cover_id if own else None, tuple(companions))
 
 
 def faces_by_date(

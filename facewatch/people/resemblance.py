@@ -17,6 +17,7 @@ from facewatch.ids import label_of
 from facewatch.matching import distances
 from facewatch.matching.chances import Profiles, chance_of_group, profiles_from
 from facewatch.matching.member import CONFIRMED_WEIGHT
+from facewatch.people.nearest_others import NearestOthers, after_changes, by_id, nearest_others
 from facewatch.types import Kept
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 _MOST_ASKED = 500
 """People whose faces are asked for by their ids; of more those of everybody are read."""
 
-_AT_ONCE = 1_024
-"""Faces that are compared with everybody at a time: 16 MB of similarities to 4,000 people."""
+_MOST_COMPARED = 2
+"""People whose faces are kept with who is nearest to each: 2 MB for one who has 4,000, of 128 numbers each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,17 @@ class KnownLooks:
     profiles: Profiles
 
 
+@dataclass(frozen=True, slots=True)
+class ComparedFaces:
+    """The faces of a person, as they were compared with everybody else."""
+
+    person_id: int
+    engine_id: int
+    changes: Mapping[int, int]
+    """How often each of the others had changed."""
+    faces: NearestOthers
+
+
 class Resemblance:
     """What the people of a catalog look like to the engine in use. Belongs to one thread; what is kept may be
     shared."""
@@ -118,12 +130,14 @@ class Resemblance:
         engine: WantedEngine,
         vectors: Callable[[], Vectors],
         kept: Kept[KnownLooks] | None = None,
+        compared: Kept[tuple[ComparedFaces, ...]] | None = None,
     ) -> None:
         """`vectors` returns those of all faces, as the engine in use sees them."""
         self._catalog = catalog
         self._wanted = engine
         self._vectors = vectors
         self._kept = kept or Kept()
+        self._compared_before = compared or Kept()
         self._engine: EngineInUse | None = None
 
     def similar(self, person_id: int, most: int) -> list[SimilarPerson]:
@@ -133,7 +147,7 @@ class Resemblance:
             NotKnownError: nothing was scanned yet.
             EngineError: what is known of the engine in use is not here.
         """
-        profiles, engine = self._renewed(), self._in_use()
+        profiles, engine = self._renewed().profiles, self._in_use()
         row = _row_of(profiles, person_id)
         if row is None:
             return []
@@ -162,7 +176,7 @@ class Resemblance:
             NotKnownError: nothing was scanned yet.
             EngineError: what is known of the engine in use is not here.
         """
-        profiles = self._renewed()
+        profiles = self._renewed().profiles
         row = _row_of(profiles, person_id)
         if row is None or profiles.sizes[row] < 2:
             return None
@@ -196,18 +210,40 @@ class Resemblance:
             NotKnownError: nothing was scanned yet.
             EngineError: what is known of the engine in use is not here.
         """
-        profiles, _ = self._renewed(), self._in_use()
         own = self._catalog.person_faces.weights(person_id)
-        seen = self._vectors().taken(own.ids)
+        seen = self._compared(person_id, own.ids)
         own = own.take(np.searchsorted(own.ids, seen.ids))
         far = distances_to_others(seen.vectors, weights_of(own))
-        next_ids, next_distances = _nearest_of(profiles.take(profiles.ids != person_id), seen.vectors)
-        is_nearer = next_distances < far
+        is_nearer = seen.next_distances < far
         # NaN, the only face, sorts like none.
         order = np.lexsort((own.ids, -np.nan_to_num(far), ~is_nearer, own.by_user))
-        return Doubts(own.ids[order], far[order], next_ids[order], next_distances[order])
+        return Doubts(own.ids[order], far[order], seen.next_ids[order], seen.next_distances[order])
 
     # --- what is kept ---
+
+    def _compared(self, person_id: int, ids: Ints) -> NearestOthers:
+        """Return those of a person's faces, which are ascending, that the engine in use sees, compared with the
+        others; what was compared before only with those who have changed since."""
+        looks = self._renewed(besides=person_id)
+        others = looks.profiles.take(looks.profiles.ids != person_id)
+        with self._compared_before.renewing:
+            before = {one.person_id: one for one in self._compared_before.value or ()}
+            known = before.pop(person_id, None)
+            if known is None or known.engine_id != looks.engine_id:
+                faces = nearest_others(self._vectors().taken(ids), others)
+            else:
+                changed = [one for one, _ in known.changes.items() ^ looks.changes.items()]
+                stay = (
+                    known.faces
+                    if np.array_equal(known.faces.ids, ids)
+                    else known.faces.take(np.isin(known.faces.ids, ids))
+                )
+                faces = after_changes(stay, changed, others)
+                if len(new := np.setdiff1d(ids, faces.ids, assume_unique=True)):
+                    faces = by_id(faces, nearest_others(self._vectors().taken(new), others))
+            now = ComparedFaces(person_id, looks.engine_id, looks.changes, faces)
+            self._compared_before.value = (*before.values(), now)[-_MOST_COMPARED:]
+        return faces
 
     def _in_use(self) -> EngineInUse:
         if self._engine is None or self._engine.id != self._catalog.engines.in_use_id():
@@ -218,17 +254,18 @@ class Resemblance:
         """Read what everybody looks like, so that nobody who asks has to wait for it."""
         self._renewed()
 
-    def _renewed(self) -> Profiles:
-        """Return everybody as they look now."""
+    def _renewed(self, besides: int = NOBODY) -> KnownLooks:
+        """Return everybody as they look now, `besides` one, who may be as it was."""
         engine_id, changes = self._in_use().id, self._catalog.tiles.changes()
         with self._kept.renewing:
             known = self._kept.value
             if known is None or known.engine_id != engine_id:
                 known = KnownLooks(engine_id, changes, self._read(changes))
             else:
-                known = self._brought_up(known, changes)
+                before = known.changes.get(besides)
+                known = self._brought_up(known, changes if before is None else changes | {besides: before})
             self._kept.value = known
-        return known.profiles
+        return known
 
     def _brought_up(self, known: KnownLooks, changes: Mapping[int, int]) -> KnownLooks:
         """Return what was known, with those read again who have changed."""
@@ -272,17 +309,6 @@ def distances_to_others(embeddings: Floats, weights: Floats) -> Doubles:
     lengths[lengths < 1e-4 * max(float(weights.max(initial=0)), 1e-9)] = np.nan
     cosines = np.einsum("ij,ij->i", embeddings, others) / lengths
     return np.asarray(np.sqrt(np.maximum(0, 2 - 2 * cosines)), np.float64)
-
-
-def _nearest_of(profiles: Profiles, faces: Floats) -> tuple[Ints, Doubles]:
-    """Return for each face who has the nearest middle, and how far that is; NOBODY, infinity: there is nobody."""
-    ids, far = np.full(len(faces), NOBODY, np.int64), np.full(len(faces), np.inf)
-    for start in range(0, len(faces) if len(profiles) else 0, _AT_ONCE):
-        cosines = faces[start : start + _AT_ONCE] @ profiles.centroids.T
-        best = cosines.argmax(axis=1)
-        ids[start : start + len(best)] = profiles.ids[best]
-        far[start : start + len(best)] = distances(cosines[np.arange(len(best)), best])
-    return ids, far
 
 
 def _row_of(profiles: Profiles, person_id: int) -> int | None:

@@ -17,7 +17,6 @@ from facewatch.people.person import (
     faces_by_date,
     faces_by_doubt,
     facts_about,
-    numbers_of,
 )
 from facewatch.people.resemblance import Doubts, SimilarPerson
 from facewatch.presentation.html import render
@@ -32,7 +31,6 @@ from facewatch.presentation.person import (
 )
 from facewatch.web.paging import Pages
 from facewatch.web.parameters import Limit, Number, Offset
-from facewatch.web.people import everybody
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
@@ -141,10 +139,7 @@ class SimilarRows(BaseModel):
 
 async def facts_of(site: SiteParts, person: int) -> PersonFacts:
     """Return what is known of a person as a whole, as the catalog has it."""
-    numbers, tiles = await asyncio.gather(
-        site.access.cached(("person", person), lambda app: numbers_of(app.catalog, person)), everybody(site)
-    )
-    return facts_about(numbers, tiles)
+    return await site.access.cached(("person", person), lambda app: facts_about(app.catalog, app.overview, person))
 
 
 async def doubts_of(site: SiteParts, person: int) -> Doubts:

@@ -16,13 +16,14 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.catalog.person import FacesBy
 from facewatch.engines import fake
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.arrange import Arranged, separate
-from facewatch.people.person import faces_by_date, faces_by_doubt, facts_about, person_at
-from facewatch.people.resemblance import distances_to_others
+from facewatch.people.person import PersonFace, described_faces, facts_about, ordered_faces, person_at
+from facewatch.people.resemblance import Doubts, distances_to_others
 from facewatch.presentation.person import tiles_by_date, tiles_by_doubt, title_of
 from facewatch.web.server import make_site
 
@@ -47,6 +48,10 @@ def taken(library: Library, moments: dict[str, str]) -> None:
 
 def ids_of(faces: Any) -> list[int]:
     return [face["id"] for face in faces["faces"]]
+
+
+def first_faces(app: App, person: int, n: int, doubts: Doubts | None = None) -> list[PersonFace]:
+    return described_faces(app.catalog, ordered_faces(app.catalog, person, doubts)[:n], doubts)
 
 
 # --- what is known of a person ---
@@ -135,7 +140,7 @@ def test_very_few_faces_are_under_one_heading_and_those_without_a_date_under_ano
     library.scan()
     taken(library, {"0": "2001-01-01T00:00:00", "1": "2009-01-01T00:00:00", "2": "2019-01-01T00:00:00", "3": ""})
     with library.app() as app:
-        tiles = tiles_by_date(faces_by_date(app.catalog, 1, most=9), app.catalog.person_faces.totals(1))
+        tiles = tiles_by_date(first_faces(app, 1, 9), app.catalog.person_faces.totals(1))
     assert [tile.heading and tile.heading.text for tile in tiles] == ["Newest first", None, None, "Without a date"]
     assert [tile.lines for tile in tiles] == [("1 Jan 2019",), ("1 Jan 2009",), ("1 Jan 2001",), ("no date",)]
 
@@ -147,8 +152,8 @@ def test_few_faces_are_under_headings_of_years_and_many_under_months(library: Li
     with library.app() as app:
         person_faces = app.catalog.person_faces
         totals = person_faces.totals(1)
-        faces = faces_by_date(app.catalog, 1, most=100)
-        few = faces_by_date(app.catalog, 1, offset=10, most=100)
+        faces = first_faces(app, 1, 100)
+        few = faces[10:]
         assert [tile.heading.text for tile in tiles_by_date(faces, totals) if tile.heading] == [
             "February 2019",
             "January 2019",
@@ -158,7 +163,7 @@ def test_few_faces_are_under_headings_of_years_and_many_under_months(library: Li
     taken(library, {str(n): f"20{20 + n % 2}-0{1 + n % 6}-03T00:00:00" for n in range(12)})
     with library.app() as app:
         totals = app.catalog.person_faces.totals(1)
-        tiles = tiles_by_date(faces_by_date(app.catalog, 1, most=12), totals)
+        tiles = tiles_by_date(first_faces(app, 1, 12), totals)
         assert [tile.heading.text for tile in tiles if tile.heading] == ["2021", "2020"]
 
 
@@ -207,7 +212,7 @@ def test_headings_say_why_faces_are_in_doubt(family: Library) -> None:
         with app.corrections.deciding() as decisions:
             decisions.confirm(["f1"])
         doubts = app.resemblance.doubts(1)
-        tiles = tiles_by_doubt(faces_by_doubt(app.catalog, 1, doubts, most=10))
+        tiles = tiles_by_doubt(first_faces(app, 1, 10, doubts))
     assert [tile.heading.text for tile in tiles if tile.heading] == [
         "Farthest from the others first",
         "Confirmed by you",
@@ -351,7 +356,7 @@ def test_every_order_lists_each_face_once(family: Library) -> None:
     with family.app() as app:
         doubts = app.resemblance.doubts(2)
         for by in FacesBy:
-            by_date = {one.face.id for one in faces_by_date(app.catalog, 2, by=by, most=99)}
-            by_doubt = [one.face.id for one in faces_by_doubt(app.catalog, 2, doubts, by=by, most=99)]
+            by_date = set(ordered_faces(app.catalog, 2, by=by))
+            by_doubt = ordered_faces(app.catalog, 2, doubts, by=by)
             assert by_date == set(by_doubt)
             assert len(by_date) == len(by_doubt)

@@ -94,18 +94,14 @@ class PersonFaces(TableAccess):
         ).fetchone()
         return FaceTotals(*row)
 
-    def by_date(self, person_id: int, *, by: FacesBy = FacesBy.ALL, offset: int = 0, most: int) -> list[DatedFace]:
-        """Return the person's faces behind the first `offset`, at most so many: newest first, those without a date
-        last."""
-        # What else is said of each is read only of those that are wanted.
-        ids = self._db.execute(
+    def by_date(self, person_id: int, *, by: FacesBy = FacesBy.ALL) -> list[int]:
+        """Return the person's faces by id: newest first, those without a date last."""
+        rows = self._db.execute(
             "SELECT f.id FROM assignments a JOIN faces f ON f.id = a.face_id JOIN photos t ON t.id = f.photo_id"
-            f" WHERE a.person_id = ? AND {_BY[by]}"
-            " ORDER BY COALESCE(t.taken_at, '') DESC, f.id DESC LIMIT ? OFFSET ?",
-            [person_id, most, offset],
-        ).fetchall()
-        faces = self.these([face_id for (face_id,) in ids])
-        return [faces[face_id] for (face_id,) in ids]
+            f" WHERE a.person_id = ? AND {_BY[by]} ORDER BY COALESCE(t.taken_at, '') DESC, f.id DESC",
+            [person_id],
+        )
+        return [face_id for (face_id,) in rows.fetchall()]
 
     def these(self, faces: Collection[int]) -> dict[int, DatedFace]:
         """Return these faces, as far as they belong to somebody, by id."""

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from facewatch.people.overview import Overview
     from facewatch.people.resemblance import Doubts, FaceDoubt
 
-_ALL = 2**62
-"""More than anybody has."""
-
 MOST_COMPANIONS = 24
 """People who are on photos with somebody, as far as they are listed."""
 
@@ -100,29 +97,13 @@ def facts_about(catalog: Catalog, overview: Overview, person_id: int) -> PersonF
     return PersonFacts(person, totals, own.cover_id if own else None, tuple(companions))
 
 
-def faces_by_date(
-    catalog: Catalog, person_id: int, *, by: FacesBy = FacesBy.ALL, offset: int = 0, most: int
-) -> list[PersonFace]:
-    """Return a person's faces behind the first `offset`, at most so many, newest first."""
-    faces = catalog.person_faces.by_date(person_id, by=by, offset=offset, most=most)
-    return [PersonFace(face, None) for face in faces]
-
-
-def faces_by_doubt(
-    catalog: Catalog, person_id: int, doubts: Doubts, *, by: FacesBy = FacesBy.ALL, offset: int = 0, most: int
-) -> list[PersonFace]:
-    """Return the same in the order of these doubts; faces that the engine in use does not see come last."""
-    wanted = ids_by_doubt(catalog, person_id, doubts, by=by)
-    return _with_doubts(catalog, wanted[offset : offset + most], doubts)
-
-
-def ids_by_date(catalog: Catalog, person_id: int, *, by: FacesBy = FacesBy.ALL) -> list[int]:
-    """Return all faces that `faces_by_date` shows, in its order."""
-    return [face.id for face in catalog.person_faces.by_date(person_id, by=by, offset=0, most=_ALL)]
-
-
-def ids_by_doubt(catalog: Catalog, person_id: int, doubts: Doubts, *, by: FacesBy = FacesBy.ALL) -> list[int]:
-    """Return all faces that `faces_by_doubt` shows, in its order."""
+def ordered_faces(
+    catalog: Catalog, person_id: int, doubts: Doubts | None = None, *, by: FacesBy = FacesBy.ALL
+) -> list[int]:
+    """Return a person's faces, newest first; with doubts in their order, and last what the engine in use does not
+    see."""
+    if doubts is None:
+        return catalog.person_faces.by_date(person_id, by=by)
     sources = catalog.person_faces.sources(person_id)
     ordered = dict.fromkeys((*doubts.ids.tolist(), *sources))
     return [face_id for face_id in ordered if face_id in sources and _is_by(sources[face_id], by)]
@@ -132,6 +113,11 @@ def _is_by(is_by_user: bool, by: FacesBy) -> bool:
     return by is FacesBy.ALL or is_by_user == (by is FacesBy.USER)
 
 
-def _with_doubts(catalog: Catalog, wanted: Sequence[int], doubts: Doubts) -> list[PersonFace]:
-    faces, names = catalog.person_faces.these(wanted), catalog.people.names()
-    return [PersonFace(faces[face_id], doubts.of(face_id, names)) for face_id in wanted if face_id in faces]
+def described_faces(catalog: Catalog, wanted: Sequence[int], doubts: Doubts | None = None) -> list[PersonFace]:
+    """Return what is said of these faces, as far as they still belong to somebody."""
+    faces, names = catalog.person_faces.these(wanted), catalog.people.names() if doubts else {}
+    return [
+        PersonFace(faces[face_id], doubts.of(face_id, names) if doubts else None)
+        for face_id in wanted
+        if face_id in faces
+    ]

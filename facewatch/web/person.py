@@ -8,15 +8,16 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
 
+from facewatch.app import App
 from facewatch.catalog.person import FacesBy
 from facewatch.people.person import (
     Companion,
     FaceOrder,
     PersonFace,
     PersonFacts,
-    faces_by_date,
-    faces_by_doubt,
+    described_faces,
     facts_about,
+    ordered_faces,
 )
 from facewatch.people.resemblance import Doubts, SimilarPerson
 from facewatch.presentation.html import render
@@ -29,7 +30,7 @@ from facewatch.presentation.person import (
     tiles_by_doubt,
     title_of,
 )
-from facewatch.web.paging import Pages
+from facewatch.web.paging import ListPart, Pages, Paging
 from facewatch.web.parameters import Limit, Number, Offset
 from facewatch.web.site import Site, SiteParts
 
@@ -142,37 +143,21 @@ async def facts_of(site: SiteParts, person: int) -> PersonFacts:
     return await site.access.cached(("person", person), lambda app: facts_about(app.catalog, app.overview, person))
 
 
-async def doubts_of(site: SiteParts, person: int) -> Doubts:
-    return await site.access.cached(("doubts", person), lambda app: app.resemblance.doubts(person))
-
-
-async def faces_of(
-    site: SiteParts, person: int, sort: FaceOrder, by: FacesBy, *, offset: int, most: int
-) -> list[PersonFace]:
-    """Return a part of a person's faces."""
+async def doubts_of(site: SiteParts, person: int, sort: FaceOrder) -> Doubts | None:
+    """Return which of a person's faces are in doubt; None: that is not how they are sorted."""
     if sort is FaceOrder.DATE:
-        return await site.access.read(lambda app: faces_by_date(app.catalog, person, by=by, offset=offset, most=most))
-    doubts = await doubts_of(site, person)
-    return await site.access.read(
-        lambda app: faces_by_doubt(app.catalog, person, doubts, by=by, offset=offset, most=most)
-    )
-
-
-def n_faces_of(facts: PersonFacts, by: FacesBy) -> int:
-    n = facts.totals
-    return {FacesBy.ALL: n.n_faces, FacesBy.RUN: n.n_faces - n.n_by_user, FacesBy.USER: n.n_by_user}[by]
+        return None
+    return await site.access.cached(("doubts", person), lambda app: app.resemblance.doubts(person))
 
 
 @pages.get("/person/{person}", response_class=HTMLResponse)
 async def person_page(
     site: Site, paging: Pages, person: Number, sort: FaceOrder = FaceOrder.DATE, by: FacesBy = FacesBy.ALL
 ) -> Response:
-    # Beside each other, as far as there are cores; what takes longest begins first.
-    _, facts = await asyncio.gather(_get_ready(site, person, sort), facts_of(site, person))
+    # Beside each other, as far as there are cores.
+    (part, faces), facts = await asyncio.gather(_part_of(site, person, sort, by, paging), facts_of(site, person))
     if facts.person.id != person:
         return RedirectResponse(f"/person/{facts.person.id}", 307)
-    part = paging.part(range(n_faces_of(facts, by)), PAGE)
-    faces = await faces_of(site, person, sort, by, offset=(part.first - 1) * PAGE, most=len(part.items))
     tiles = tiles_by_doubt(faces) if sort is FaceOrder.DOUBT else tiles_by_date(faces, facts.totals)
     return HTMLResponse(
         render(
@@ -191,9 +176,17 @@ async def person_page(
     )
 
 
-async def _get_ready(site: SiteParts, person: int, sort: FaceOrder) -> None:
-    if sort is FaceOrder.DOUBT:
-        await doubts_of(site, person)
+async def _part_of(
+    site: SiteParts, person: int, sort: FaceOrder, by: FacesBy, paging: Paging
+) -> tuple[ListPart[int], list[PersonFace]]:
+    """Return the part of a person's faces that is wanted of all of them."""
+    doubts = await doubts_of(site, person, sort)
+
+    def work(app: App) -> tuple[ListPart[int], list[PersonFace]]:
+        part = paging.part(ordered_faces(app.catalog, person, doubts, by=by), PAGE)
+        return part, described_faces(app.catalog, part.items, doubts)
+
+    return await site.access.read(work)
 
 
 def _query(sort: FaceOrder, by: FacesBy) -> dict[str, str]:
@@ -252,9 +245,15 @@ async def list_faces(
     limit: Limit = 200,
 ) -> PersonFaceRows:
     """List a person's faces: newest first, or those first that are most in doubt."""
-    facts = await facts_of(site, person)
-    faces = await faces_of(site, facts.person.id, sort, by, offset=offset, most=limit)
-    return PersonFaceRows(n_faces=n_faces_of(facts, by), faces=[_face_row(one) for one in faces])
+    who = (await facts_of(site, person)).person.id
+    doubts = await doubts_of(site, who, sort)
+
+    def work(app: App) -> PersonFaceRows:
+        ids = ordered_faces(app.catalog, who, doubts, by=by)
+        faces = described_faces(app.catalog, ids[offset : offset + limit], doubts)
+        return PersonFaceRows(n_faces=len(ids), faces=[_face_row(one) for one in faces])
+
+    return await site.access.read(work)
 
 
 def _face_row(one: PersonFace) -> PersonFaceRow:

@@ -12,7 +12,7 @@ from facewatch import ids
 from facewatch.app import App
 from facewatch.catalog import display
 from facewatch.errors import NotKnownError
-from facewatch.people.person import FaceOrder, ids_by_date, ids_by_doubt
+from facewatch.people.person import ordered_faces
 from facewatch.people.photos.browse import (
     FACE_LIST,
     BrowseOrder,
@@ -151,12 +151,10 @@ async def _faces_of(site: SiteParts, wanted: FaceList) -> BrowseOrder:
     person_id, key = wanted.person_id, ("faces", wanted)
     if person_id is None:
         return await site.access.cached(key, lambda app: BrowseOrder(app.catalog.pool.ids(wanted.kind)))
-    if wanted.sort is FaceOrder.DOUBT:
-        doubts = await doubts_of(site, person_id)
-        return await site.access.cached(
-            key, lambda app: BrowseOrder(ids_by_doubt(app.catalog, person_id, doubts, by=wanted.by))
-        )
-    return await site.access.cached(key, lambda app: BrowseOrder(ids_by_date(app.catalog, person_id, by=wanted.by)))
+    doubts = await doubts_of(site, person_id, wanted.sort)
+    return await site.access.cached(
+        key, lambda app: BrowseOrder(ordered_faces(app.catalog, person_id, doubts, by=wanted.by))
+    )
 
 
 @pages.get("/photo/{photo}", response_class=HTMLResponse)

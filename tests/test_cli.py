@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from drawn import TWO_AND_A_STRANGER, Library
 
 from facewatch import __version__
 from facewatch.cli import main
-from facewatch.cli.program import facewatch
+from facewatch.cli.program import MODULES, facewatch
 
 
 @pytest.fixture
@@ -350,6 +351,22 @@ def test_help_does_not_load_models_or_arrays() -> None:
     code = f"import sys; from facewatch.cli import main; main(['--help']); print({heavy})"
     answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_command_does_not_load_the_others() -> None:
+    code = "import sys; from facewatch.cli import main; main(['undo', '--help']); print(list(sys.modules))"
+    answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    loaded = {f"facewatch.cli.{name}" for name in ("asking", "corrections", "output", "program")}
+    assert "facewatch.cli.corrections" in answer.stdout.splitlines()[-1]
+    assert set(re.findall(r"facewatch\.cli\.\w+", answer.stdout.splitlines()[-1])) <= loaded
+
+
+def test_every_command_is_found_in_the_module_that_adds_it() -> None:
+    added: dict[str, set[str]] = {}
+    for name, command in facewatch.commands.items():
+        for one in (command, *getattr(command, "commands", {}).values()):
+            added.setdefault(one.callback.__module__.removeprefix("facewatch.cli."), set()).add(name)
+    assert {module: {*names} for module, names in MODULES.items()} == added
 
 
 def test_a_decision_does_not_load_what_only_grouping_needs() -> None:

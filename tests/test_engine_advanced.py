@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx_models import save_detector, save_recogniser
 from PIL import Image
+from skimage.transform import SimilarityTransform
 
 from facewatch.decode import decode
 from facewatch.engines import arcface, describe_engine, load_engine
@@ -22,6 +23,7 @@ from facewatch.errors import EngineError, Fault, PhotoError
 from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
 from facewatch.models.importing import import_pack
 from facewatch.models.packs import find_pack
+from facewatch.modules import import_alone
 from facewatch.types import Fingerprint
 
 CPU = ["CPUExecutionProvider"]
@@ -262,9 +264,39 @@ def test_alignment_undoes_turning_scaling_and_shifting(angle: float, scale: floa
     assert np.allclose(points @ matrix[:, :2].T + matrix[:, 2], TEMPLATE, atol=0.01)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_alignment_is_that_of_scikit_image_also_of_what_is_no_face(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    points = (random.normal(size=(5, 2)) * random.uniform(1, 500) + random.uniform(0, 4000, 2)).astype(np.float32)
+    if seed % 2:
+        points = (TEMPLATE * (-3, 3) + random.normal(size=(5, 2))).astype(np.float32)  # as in a mirror
+    theirs = SimilarityTransform.from_estimate(points.astype(np.float64), TEMPLATE.astype(np.float64))
+    assert np.allclose(arcface.similarity(points, TEMPLATE), theirs.params[:2], rtol=1e-9, atol=1e-9)
+
+
 def test_points_in_one_place_fit_onto_nothing() -> None:
     with pytest.raises(ValueError, match="in one place"):
         arcface.similarity(np.zeros((5, 2), np.float32), TEMPLATE)
+    with pytest.raises(ValueError, match="in one place"):
+        arcface.similarity(np.full((5, 2), 100.3, np.float32), TEMPLATE)
+
+
+def test_networks_load_without_the_rest_of_insightface_which_can_be_imported_later() -> None:
+    code = (
+        "import sys; from facewatch.modules import import_alone; scrfd = import_alone('insightface.model_zoo.scrfd');"
+        "aligning = ('insightface.utils', 'insightface.utils.face_align');"
+        "import_alone('insightface.model_zoo.arcface_onnx', without=aligning);"
+        "print(sorted({'insightface', 'scipy', 'skimage', 'requests', *aligning} & set(sys.modules)));"
+        "import insightface; print(insightface.model_zoo.SCRFD is scrfd.SCRFD, bool(insightface.utils.face_align))"
+    )
+    answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-2:] == ["[]", "True True"]
+
+
+def test_a_package_that_is_not_there_is_named() -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        import_alone("no_such_package.part")
+    assert "no_such_package" not in sys.modules
 
 
 def test_detections_whose_landmarks_are_in_one_place_are_no_faces(tmp_path: Path) -> None:

@@ -12,32 +12,6 @@ from collections.abc import Sequence
 
 import click
 
-from facewatch.cli import (  # noqa: F401 - they add their commands to the group
-    audit,
-    backup,
-    corrections,
-    doctor,
-    draw,
-    evaluate,
-    export,
-    folders,
-    init,
-    models,
-    people,
-    people_files,
-    photos,
-    presence,
-    recluster,
-    regions,
-    review,
-    scan,
-    search,
-    stats,
-    status,
-    watch,
-    web,
-    why,
-)
 from facewatch.cli.asking import GivenUpError
 from facewatch.cli.output import echo
 from facewatch.cli.program import GIVEN, VARIABLE, facewatch, how_called, options_given

@@ -16,9 +16,9 @@ from PIL import Image
 
 from facewatch.app import App
 from facewatch.config import load_config
-from facewatch.folders.apply import intents_of
 from facewatch.folders.ledger import INTENTS
 from facewatch.folders.marks import key_of
+from facewatch.folders.recovery import intents_of
 from facewatch.types import Match
 
 FACES = {"folders.show": "faces"}

@@ -15,7 +15,7 @@ import threading
 import time
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,7 +30,9 @@ from facewatch.folders.disk import LinkMaker, make_link, read_disk
 from facewatch.folders.model import (
     COPIES,
     LINK_KINDS,
+    Action,
     Applied,
+    FolderEntry,
     LinkKind,
     MakeLink,
     MoveFolder,
@@ -40,7 +42,11 @@ from facewatch.folders.model import (
     WantedLink,
     safe_name,
 )
+from facewatch.folders.observed import ReadBack
 from facewatch.folders.plan import plan
+from facewatch.folders.readback import read_back
+from facewatch.folders.recovery import intents_of, resume
+from facewatch.folders.viewing import read_view
 
 KINDS: tuple[LinkKind, ...] = ("symlink", "hardlink", "copy")
 
@@ -96,7 +102,7 @@ class FakeLedger:
         self._hear(record)
 
     def link_removed(self, link_id: int) -> None:
-        self._hear(lambda: self.links.pop(link_id) and None)
+        self._hear(lambda: self.links.pop(link_id, None) and None)
 
     def folder_made(self, person_id: int, path: str) -> None:
         self._hear(lambda: self.folders.update({person_id: path}))
@@ -934,6 +940,44 @@ def test_a_crash_anywhere_changes_nothing_in_the_end(
         assert calm[-1][1:] == ({}, set())
 
 
+@given(
+    kind=st.sampled_from(KINDS),
+    planted=plants,
+    steps=st.lists(st.tuples(states, crashes), min_size=1, max_size=4),
+    has_years=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_after_a_crash_anywhere_nothing_that_was_done_passes_for_somebodys_doing(
+    kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]], has_years: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as base:
+        world = World(Path(base) / "here", kind, has_years=has_years)
+        for name in planted:
+            plant(world.people / name)
+        for state, crash in steps:
+            wanted = [world.person(n, name, *photos) for n, (name, photos) in state.items()]
+            if crash is not None and (todo := run_and_crash(world, wanted, *crash)):
+                assert resume(intents_of(todo, kind), world.people, world.ledger.folders, world.ledger)
+                world.ledger.commit()
+                assert seen_in(world, planted).n_changes == 0
+            world.run(*wanted)
+            assert seen_in(world, planted).n_changes == 0
+
+
+def seen_in(world: World, planted: set[str]) -> ReadBack:
+    """Return what seems to have been done by somebody since that was planted."""
+
+    def photo_of(path: str, entry: FolderEntry) -> int | None:
+        photo = Path(path).parent / entry.target if entry.kind == "symlink" else None
+        content = Path(path).read_bytes()
+        inside = str(photo.resolve().relative_to(world.photos.resolve())) if photo else content.decode()[6:]
+        return hash_of(inside) if content.startswith(b"photo ") else None
+
+    links = world.ledger.links.values()
+    view = read_view(world.people, links, photo_of, own=frozenset(planted))
+    return read_back(links, world.ledger.folders, view, most_changes=200)
+
+
 def live_through(
     base: Path, kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]], has_years: bool = False
 ) -> list[Life]:
@@ -957,8 +1001,16 @@ def plant(path: Path) -> None:
     path.write_text(f"mine: {path.name}")
 
 
-def run_and_crash(world: World, wanted: list[WantedFolder], after: int, n_lost: int, is_half_way: bool) -> None:
-    """Apply until a call that nobody hears any more, or until a link is about to be made."""
+def run_and_crash(
+    world: World, wanted: list[WantedFolder], after: int, n_lost: int, is_half_way: bool
+) -> Sequence[Action]:
+    """Apply until a call that nobody hears any more, or until a link is about to be made; return what was intended."""
+    intended: Sequence[Action] = ()
+
+    def intend(actions: Sequence[Action]) -> None:
+        nonlocal intended
+        intended = actions
+
     todo = world.plan(wanted)
     world.ledger.wake(None if is_half_way else after, n_lost)
     left = iter(range(after))
@@ -971,11 +1023,12 @@ def run_and_crash(world: World, wanted: list[WantedFolder], after: int, n_lost: 
         make_link(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
 
     try:
-        apply(todo, world.people, kind=world.kind, ledger=world.ledger, make_link=fragile)
+        apply(todo, world.people, kind=world.kind, ledger=world.ledger, make_link=fragile, intend=intend)
     except CrashError:
         pass
     finally:
         world.ledger.wake()
+    return intended
 
 
 def test_the_rest_of_a_half_written_copy_goes(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import Library
+from drawn import Library, sync_people
 
 from facewatch.app import App
 from facewatch.errors import FolderError
-from facewatch.folders.model import MARKER
-from facewatch.folders.state import FolderState
+from facewatch.folders.disk import make_link
+from facewatch.folders.model import MARKER, PART, LinkKind
 
 
 def whose(library: Library) -> dict[str, list[str | None]]:
@@ -118,19 +118,36 @@ def test_a_folder_that_was_emptied_says_nothing_and_is_filled_again(place: Libra
     assert whose(place)["c.png"] == ["Ben"]
 
 
-def test_what_a_sync_that_was_cut_off_has_done_is_nobodys_decision(place: Library, run: Any) -> None:
-    """As a kill leaves it: a link is removed, which is not on record yet."""
-    before = place.tree()
-    with place.app() as app:
-        FolderState(app.catalog, app.folder.root).begin()
-    (place.people / "Anna/a.png").unlink()
-    (place.people / "Ben/c.png").unlink()
-    assert "rejected" not in run("folders", "--dry-run").out
-    run("rename", "p3", "Carl")
-    assert whose(place)["a.png"] == ["Anna", "Ben"]
-    assert place.tree().keys() >= before.keys() - {"_unnamed/Person 0003/e.png", "_unnamed/Person 0003/f.png"}
-    (place.people / "Anna/a.png").unlink()
-    assert "Anna: 1 face rejected" in run("folders").out, "from then on it is somebody's doing again"
+def killed_copying(place: Library, n_copied: int) -> None:
+    """Let another process put copies in the place of links, and be killed when so many are made."""
+    child = os.fork()
+    if child == 0:
+        left = iter(range(n_copied))
+
+        def make(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+            if name == PART and next(left, None) is None:
+                os._exit(9)
+            make_link(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
+
+        with place.app(COPIES) as app:
+            app.folder._make_link = make
+            app.folder.sync()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+COPIES = {"folders.link": "copy"}
+
+
+@pytest.mark.parametrize("n_copied", range(7))
+def test_after_a_kill_what_was_done_is_nobodys_decision_and_what_somebody_does_is_one(
+    place: Library, n_copied: int
+) -> None:
+    killed_copying(place, n_copied)
+    (place.people / "Anna/b.png").unlink()
+    (place.people / "Ben").rename(place.people / "Benno")
+    assert sync_people(place, COPIES) == ["rename", "reject"]
+    assert whose(place)["b.png"] == [None]
 
 
 def dropped(place: Library, who: str, *photos: str) -> None:

@@ -23,9 +23,20 @@ from facewatch.catalog import Catalog
 from facewatch.catalog import restore as restoring
 from facewatch.catalog.backup import write_backup
 from facewatch.errors import CatalogError, DiskFaultError, DiskFullError
-from facewatch.folders.apply import apply, intents_of, resume
+from facewatch.folders.apply import apply
 from facewatch.folders.disk import make_link
-from facewatch.folders.model import MARKER, LinkKind, MakeFolder, MakeLink, MoveFolder, Plan, RemoveLink
+from facewatch.folders.model import (
+    MARKER,
+    LinkKind,
+    MakeFolder,
+    MakeLink,
+    MoveFolder,
+    MoveLink,
+    Plan,
+    RemoveFolder,
+    RemoveLink,
+)
+from facewatch.folders.recovery import intents_of, resume
 from facewatch.fs.locks import file_lock, holder
 
 
@@ -316,7 +327,8 @@ class NotingLedger:
     def folder_moved(self, person_id: int, old: str, new: str) -> None:
         self.told.append(("move", person_id, old, new))
 
-    def link_removed(self, link_id: int) -> None: ...
+    def link_removed(self, link_id: int) -> None:
+        self.told.append(("removed", link_id))
 
     def folder_removed(self, path: str) -> None: ...
 
@@ -333,7 +345,6 @@ def people(tmp_path: Path) -> Path:
 
 
 TO_DO = (
-    RemoveLink(7, "Ben/x.jpg", "symlink:x"),
     MoveFolder(1, "Anne", "Anna"),
     MakeFolder(2, "Ben"),
     MakeLink(2, 5, "Ben/a.jpg", "/photos/a.jpg", "../../a.jpg"),
@@ -396,7 +407,24 @@ def test_a_people_folder_that_is_not_there_is_looked_at_later(people: Path) -> N
 
 
 def test_nothing_is_intended_where_the_record_need_not_follow() -> None:
-    assert intents_of([RemoveLink(7, "Ben/x.jpg", "symlink:x"), MakeFolder(2, "Ben", is_done=True)], "copy") == ""
+    assert intents_of([RemoveFolder("Ben", is_done=True), MakeFolder(2, "Ben", is_done=True)], "copy") == ""
+
+
+def test_what_a_crash_removed_or_moved_is_recorded_too(people: Path) -> None:
+    (people / "Ben/2024").mkdir(parents=True)
+    (people / "Ben/2024/y.jpg").symlink_to("x")
+    todo = [RemoveLink(8, "Ben/2024/y.jpg", "symlink:x")]
+    assert resumed(people, {2: "Ben"}, actions=todo) == []
+    (people / "Ben/2024/y.jpg").unlink()
+    assert resumed(people, {2: "Ben"}, actions=todo) == [("removed", 8)]
+    assert not (people / "Ben/2024").exists()
+    (people / "Ben/z.jpg").symlink_to("x")
+    move = MoveLink(9, 2, 5, "Ben/z.jpg", "Ben/2023/z.jpg", "/photos/z.jpg", "symlink:x")
+    assert resumed(people, {2: "Ben"}, actions=[move]) == []
+    (people / "Ben/2023").mkdir()
+    (people / "Ben/z.jpg").rename(people / "Ben/2023/z.jpg")
+    told = [("link", 2, 5, "Ben/2023/z.jpg", "symlink:x"), ("removed", 9)]
+    assert resumed(people, {2: "Ben"}, actions=[move]) == told
 
 
 def test_what_comes_is_told_before_it_is_done(people: Path) -> None:

@@ -78,6 +78,7 @@ BESIDE = {
     "facewatch/people/search.py": "the vectors that `search` reads are kept up",
     "facewatch/folders/extras.py": "whether it is one of people who have a folder together",
     "facewatch/folders/state.py": "whether the folder is as it was left",
+    "facewatch/folders/recovery.py": "what is about to be done is recorded before",
     "facewatch/folders/ctimes.py": "hard links change the times of photos",
     "facewatch/folders/model.py": "what plans and actions are",
     "facewatch/folders/check.py": "whether the folder may be written to",

@@ -201,10 +201,11 @@ class Catalog(Tables):
                 self._is_exclusive = False
 
     @contextmanager
-    def write(self) -> Iterator[None]:
+    def write(self, *, is_lasting: bool = False) -> Iterator[None]:
         """Be the one writer, in one transaction: all of what happens inside stands, or nothing.
 
-        When it ends, what a user decided in it stands also after a power failure (see `opening.connect`).
+        When it ends, what a user decided in it stands also after a power failure (see `opening.connect`), and all of
+        it where that `is_lasting`.
 
         Raises:
             BusyError: another process has been writing for too long.
@@ -218,7 +219,7 @@ class Catalog(Tables):
             with self._patience.writing(self._db.conn):
                 newest = self.journal.newest()
                 yield
-            if self._is_decided(since=newest):
+            if is_lasting or self._is_decided(since=newest):
                 make_durable(self.path)
 
     def _is_decided(self, *, since: int) -> bool:

@@ -6,9 +6,9 @@
     apply(todo, root, kind=kind, ledger=ledger)
 
 `plan` is pure. `apply` does each action on disk first and records it in the ledger afterwards, so after a crash the
-disk may be ahead of the record, never behind; the next plan recognises what was done and only records it. For the case
-that it is not wanted any more by then, what is about to be done is recorded before (see `resume`). What a record calls
-ours is ours only while the entry still bears its stamp, and only that is ever removed:
+disk may be ahead of the record, never behind. What is about to be done is recorded before, so that the next run can
+record what was done (see `recovery`). What a record calls ours is ours only while the entry still bears its stamp, and
+only that is ever removed:
 
     symlink:<target>   hardlink:<inode>   copy:<size>:<mtime in ns>   reflink:<the same>
 

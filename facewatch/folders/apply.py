@@ -1,27 +1,22 @@
 """From a plan to links on disk: each action on disk first, then in the ledger; safe to stop anywhere.
 
-After a crash the next plan recognises what was done, as long as it is still wanted. When somebody decides otherwise in
-between, nobody would know any more whose those links and folders are, and they would stay for ever; therefore what is
-about to be done is recorded before (`intents_of`), and `resume` records what was done of it before anything is planned.
+What is about to be done is recorded before; after a crash, `recovery` records what was done of it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from shutil import disk_usage
-from typing import Any
 
 from facewatch.errors import FolderError
 from facewatch.folders.disk import (
     LinkMaker,
     OpenedFolder,
-    face_in,
     make_link,
     opened_folder_of,
     read_entry,
@@ -29,13 +24,11 @@ from facewatch.folders.disk import (
 )
 from facewatch.folders.marks import FACE_KEY, marked
 from facewatch.folders.model import (
-    MARKER,
     PARENTS,
     PART,
     Action,
     Applied,
     FaceMaker,
-    FolderEntry,
     Ledger,
     LinkKind,
     MakeFolder,
@@ -280,17 +273,14 @@ class _Work:
     def _link(self, action: MakeLink) -> str:
         jpeg = self._make_face(action) if self._kind == "face" and self._make_face is not None else b""
         name, dir_fd = self._enter_year(action.path)
-        if action.stamp is not None:
-            self._unlink(name, dir_fd, action.stamp)
-        if self._kind == "symlink":
-            self._make("symlink", action.target, name, target_fd=None, dir_fd=dir_fd)
-            stamp = f"symlink:{action.target}"
-        elif self._kind == "face":
-            self._write_face(jpeg, action, name, dir_fd)
-            stamp = f"{read_entry(name, dir_fd).stamp('face')}:{action.face_id or 0}"
+        is_there = action.stamp is not None and read_entry(name, dir_fd).bears(action.stamp)
+        if is_there or self._kind not in ("symlink", "hardlink"):
+            self._put_whole(action, jpeg, name, dir_fd, os.rename if is_there else _rename_apart)
         else:
-            self._link_file(action.target, name, dir_fd)
-            stamp = read_entry(name, dir_fd).stamp(self._kind)
+            self._make_at(action, jpeg, name, dir_fd)
+        made = read_entry(name, dir_fd).stamp(self._kind)
+        stamp = f"symlink:{action.target}" if self._kind == "symlink" else made
+        stamp = f"{made}:{action.face_id or 0}" if self._kind == "face" else stamp
         try:
             self._check_in_place(action.path)
         except NotADirectoryError:
@@ -299,42 +289,47 @@ class _Work:
         self.n_made += 1
         return stamp
 
-    def _link_file(self, source: str, name: str, dir_fd: int) -> None:
-        """Make a hard link to a file, or a copy of it."""
-        with opened_folder_of(source, self._libraries) as folder:
-            if self._kind == "hardlink":
-                self._make("hardlink", os.path.basename(source), name, target_fd=folder, dir_fd=dir_fd)
-            else:
-                self._copy(os.path.basename(source), folder, name, dir_fd)
-
-    def _copy(self, source: str, source_fd: int, name: str, dir_fd: int) -> None:
-        """Make a copy that has its name only when it is whole."""
-        try:
-            self._make(self._kind, source, PART, target_fd=source_fd, dir_fd=self._opened.top)
-            rename_apart(PART, name, old_fd=self._opened.top, new_fd=dir_fd)
-        except OSError:
-            self.discard_part()
-            raise
-
-    def _write_face(self, jpeg: bytes, action: MakeLink, name: str, dir_fd: int) -> None:
-        """Write a picture that has its name only when it is whole, about the time of its photo, and its rights."""
+    def _put_whole(self, action: MakeLink, jpeg: bytes, name: str, dir_fd: int, rename: Callable[..., None]) -> None:
+        """Make what has its name only when it is whole: a file, or what takes the place of a link of ours, so that a
+        crash leaves the old one or the new."""
         self.discard_part()
         top = self._opened.top
-        handle = os.open(PART, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=top)
-        with os.fdopen(handle, "wb") as part:
-            part.write(marked(jpeg, f"{FACE_KEY}{action.face_id or 0}"))
-            part.flush()
+        try:
+            self._make_at(action, jpeg, PART, top)
+            rename(PART, name, src_dir_fd=top, dst_dir_fd=dir_fd)
+        finally:
+            self.discard_part()
+
+    def _make_at(self, action: MakeLink, jpeg: bytes, name: str, dir_fd: int) -> None:
+        if self._kind == "symlink":
+            self._make("symlink", action.target, name, target_fd=None, dir_fd=dir_fd)
+        elif self._kind == "face":
+            self._write_face(jpeg, action, name, dir_fd)
+        else:
+            with opened_folder_of(action.target, self._libraries) as folder:
+                source = os.path.basename(action.target)
+                self._make(self._kind, source, name, target_fd=folder, dir_fd=dir_fd)
+
+    def _write_face(self, jpeg: bytes, action: MakeLink, name: str, dir_fd: int) -> None:
+        """Write a picture, about the time of its photo and with its rights."""
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=dir_fd)
+        with os.fdopen(handle, "wb") as file:
+            file.write(marked(jpeg, f"{FACE_KEY}{action.face_id or 0}"))
+            file.flush()
             with contextlib.suppress(OSError):
                 photo = os.lstat(action.source)
                 now = time_of_face(photo.st_mtime_ns, action.face_id, action.photo_id)
                 os.utime(handle, ns=(now, now))
                 os.fchmod(handle, photo.st_mode & 0o666)
-        rename_apart(PART, name, old_fd=top, new_fd=dir_fd)
 
     def discard_part(self) -> None:
         """Remove the beginning of a copy that a crash left."""
         with contextlib.suppress(OSError):
             os.unlink(PART, dir_fd=self._opened.top)
+
+
+def _rename_apart(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+    rename_apart(old, new, old_fd=src_dir_fd, new_fd=dst_dir_fd)
 
 
 def copies_to_make(todo: Plan) -> list[int]:
@@ -398,101 +393,3 @@ def refusal(root: Path, error: OSError, *, other: str = "choose another people f
     elif isinstance(error, FileExistsError | NotADirectoryError):
         fault, advice = "is not a folder", other
     return FolderError(f"{root}: {fault} ({error.strerror}): {advice}")
-
-
-def intents_of(actions: Iterable[Action], kind: LinkKind) -> str:
-    """Return, as JSON, those actions that change the disk so that the record has to follow; "" when there are none."""
-    intents = list(_intents(actions, kind))
-    return json.dumps(intents) if intents else ""
-
-
-def _intents(actions: Iterable[Action], kind: LinkKind) -> Iterator[tuple[object, ...]]:
-    for action in actions:
-        match action:
-            case MoveFolder(person_id, old, new, is_done=False):
-                yield "move", person_id, old, new
-            case MakeFolder(person_id, path, is_done=False):
-                yield "folder", person_id, path
-            case MakeLink(person_id, photo_id, path, source, target, is_done=False):
-                yield "link", person_id, photo_id, path, source, target, kind
-            case MoveLink(_, person_id, photo_id, _, path, source):
-                yield "link", person_id, photo_id, path, source, source, kind
-
-
-def resume(intents: str, root: Path, folders: Mapping[int, str], ledger: Ledger) -> bool:
-    """Tell the ledger which of these actions were done; False when that cannot be seen, because the folder is not
-    there.
-
-    Args:
-        intents: of the run that was cut off; all that it did before them is recorded.
-        folders: the recorded folder of each person.
-
-    Raises:
-        FolderError: the folder cannot be read.
-    """
-    try:
-        with OpenedFolder(os.path.realpath(root)) as opened:
-            if not exists(MARKER, opened.top):
-                return False
-            recovery = _Recovery(opened, dict(folders), ledger)
-            for intent in json.loads(intents):
-                recovery.at(intent)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise refusal(root, error) from error
-    return True
-
-
-class _Recovery:
-    """Checks on the disk what was to be done, in that order."""
-
-    def __init__(self, opened: OpenedFolder, folders: dict[int, str], ledger: Ledger) -> None:
-        self._opened, self._folders, self._ledger = opened, folders, ledger
-
-    def at(self, intent: Sequence[Any]) -> None:
-        match intent:
-            case ["move", person_id, old, new]:
-                self._move(person_id, old, new)
-            case ["folder", person_id, path]:
-                self._folder(person_id, path)
-            case ["link", person_id, photo_id, path, source, target, kind]:
-                self._link(person_id, photo_id, path, source, target, kind)
-
-    def _move(self, person_id: int, old: str, new: str) -> None:
-        is_moved = self._entry(new).kind == "dir" and self._entry(old).kind != "dir"
-        if is_moved and self._folders.get(person_id) == old:
-            self._folders[person_id] = new
-            self._ledger.folder_moved(person_id, old, new)
-
-    def _folder(self, person_id: int, path: str) -> None:
-        is_new = person_id not in self._folders and path not in self._folders.values()
-        if is_new and self._entry(path).kind == "dir":
-            self._folders[person_id] = path
-            self._ledger.folder_made(person_id, path)
-
-    def _link(self, person_id: int, photo_id: int, path: str, source: str, target: str, kind: LinkKind) -> None:
-        entry = self._entry(path)
-        if kind == "face":
-            stamp = self._face_stamp(path, entry)
-        else:
-            stamp = f"symlink:{target}" if kind == "symlink" else read_entry(target).stamp(kind)
-        if entry.bears(stamp):
-            self._ledger.link_made(person_id, photo_id, path, source, stamp)
-        elif home_of(path) != (year := path.rpartition("/")[0]):
-            with contextlib.suppress(OSError):  # it was made for the link, and may be empty
-                os.rmdir(year.rpartition("/")[2], dir_fd=self._opened.enter(home_of(path)))
-
-    def _face_stamp(self, path: str, entry: FolderEntry) -> str:
-        folder, _, name = path.rpartition("/")
-        face_id = face_in(name, self._opened.enter(folder)) if entry.kind == "file" else None
-        return f"{entry.stamp('face')}:{face_id}" if face_id is not None else ""
-
-    def _entry(self, path: str) -> FolderEntry:
-        folder, _, name = path.rpartition("/")
-        try:
-            return read_entry(name, self._opened.enter(folder))
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return FolderEntry("other")
-            raise

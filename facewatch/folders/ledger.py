@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from facewatch.catalog import Catalog
-from facewatch.folders.apply import intents_of
 from facewatch.folders.extras import ExtrasRecord
 from facewatch.folders.model import Action, LinkKind
+from facewatch.folders.recovery import intents_of
 
 INTENTS = "folders_intents"
 """The setting that says what a folder sync is about to do; it goes when that is done."""
@@ -26,10 +26,10 @@ class CatalogLedger:
         self._pending: list[Callable[[], None]] = []
 
     def intend(self, actions: Sequence[Action]) -> None:
-        """Record what is about to be done, in place of what was said before."""
+        """Record what is about to be done, in place of what was said before; that stands also after a power failure."""
         intents = intents_of(actions, self._kind)
         if intents:
-            with self._catalog.write():
+            with self._catalog.write(is_lasting=True):
                 self._catalog.settings.set(INTENTS, intents)
 
     def end(self) -> None:

@@ -470,5 +470,10 @@ def temporary_folder(person_id: int) -> str:
     return f"{MARKER}-{person_id}"
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a folder of this name is such a one."""
+    return name.startswith(f"{MARKER}-") and name[len(MARKER) + 1 :].isdecimal()
+
+
 def printable(text: str) -> str:
     return "".join(c if is_harmless(c) else c.encode("unicode_escape").decode() for c in text)

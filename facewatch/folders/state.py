@@ -15,8 +15,10 @@ from facewatch.catalog import Catalog
 from facewatch.folders.check import set_state, state_of
 
 _STATE = "folders_state"
-_NEXT = "folders_next_state"
+_NEXT = "folders_next"
 """The state that a sync leads to which has begun."""
+_OLDER_NEXT = "folders_next_state"
+"""The same of an older facewatch."""
 _OWN = "folders_own"
 
 
@@ -31,13 +33,14 @@ class FolderState:
     def is_as_left(self) -> bool:
         """Whether the folder shows what this catalog recorded last, or a part of what it was about to do then."""
         settings = self._catalog.settings
-        return state_of(self._root) in {settings.get(_STATE), settings.get(_NEXT) or settings.get(_STATE)}
+        state = settings.get(_STATE)
+        return state_of(self._root) in {state, *(settings.get(begun) or state for begun in (_NEXT, _OLDER_NEXT))}
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether a sync has begun and not ended: what it did last may not be on record, and passes for somebody's
-        doing."""
-        return self._catalog.settings.get(_NEXT) is not None
+        """Whether a sync of an older facewatch has begun and not ended: what it removed last may not be on record, and
+        passes for somebody's doing."""
+        return self._catalog.settings.get(_OLDER_NEXT) is not None
 
     def begin(self) -> None:
         """The folder is about to be changed."""
@@ -50,13 +53,14 @@ class FolderState:
         Raises:
             FolderError: its marker cannot be written.
         """
-        state = self._catalog.settings.get(_NEXT)
+        state = self._catalog.settings.get(_NEXT) or self._catalog.settings.get(_OLDER_NEXT)
         if state is None:
             return
         set_state(self._root, self._catalog.library_id, state)
         with self._catalog.write():
             self._catalog.settings.set(_STATE, state)
             self._catalog.settings.unset(_NEXT)
+            self._catalog.settings.unset(_OLDER_NEXT)
 
     def mark_again(self) -> None:
         """The folder is as this catalog left it but for its marker, which was deleted.

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
-from facewatch.folders.apply import apply, check_room, remove_empty, resume
+from facewatch.folders.apply import apply, check_room, remove_empty
 from facewatch.folders.asked import asked_in
 from facewatch.folders.check import (
     PlaceFault,
@@ -52,6 +52,7 @@ from facewatch.folders.model import (
 from facewatch.folders.observed import ReadBack
 from facewatch.folders.plan import plan
 from facewatch.folders.readback import FolderView, own_paths, read_back
+from facewatch.folders.recovery import resume
 from facewatch.folders.state import FolderState
 from facewatch.folders.viewing import read_view, sha256_of
 from facewatch.folders.wanted import Wanted
@@ -294,8 +295,11 @@ class PeopleFolder:
                         libraries=self._catalog.roots.all(),
                         intend=ledger.intend,
                     )
-            finally:
+            except FolderError:
                 ledger.commit()
+                ledger.end()  # all that was done is on record; what differs from now on is somebody's doing
+                raise
+            ledger.commit()
             ledger.end()
             self._state.end()
             keep_ctimes(self._catalog, linked)
@@ -310,7 +314,8 @@ class PeopleFolder:
     @property
     def is_readable(self) -> bool:
         """Whether the folder is there and as this catalog left it, so that what differs is somebody's doing."""
-        return (self.root / MARKER).exists() and self._state.is_as_left and not self._state.is_cut_off
+        is_on_record = not self._state.is_cut_off and self._catalog.settings.get(INTENTS) is None
+        return (self.root / MARKER).exists() and self._state.is_as_left and is_on_record
 
     def is_as_recorded(self, path: str) -> bool:
         """Whether at a path below the folder stands what is on record for it, or nothing; quick. Of the folder itself

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facewatch.errors import FolderError
 from facewatch.folders.disk import OpenedFolder, read_entries
-from facewatch.folders.model import UNNAMED, Entries, FolderEntry, RecordedLink
+from facewatch.folders.model import UNNAMED, Entries, FolderEntry, RecordedLink, is_temporary
 from facewatch.folders.readback import FolderView, strange_paths
 from facewatch.fs.beneath import open_beneath
 
@@ -80,8 +80,8 @@ def _read_folders(top: str) -> Mapping[str, Entries]:
 def _folders_in(folder: str, entries: Entries) -> list[str]:
     if folder.count("/") + 1 >= DEPTH:
         return []
-    names = (name for name, entry in entries.items() if entry.kind == "dir" and not name.startswith("."))
-    return [f"{folder}/{name}" if folder else name for name in names]
+    names = (name for name, entry in entries.items() if entry.kind == "dir")
+    return [f"{folder}/{name}" if folder else name for name in names if name[0] != "." or is_temporary(name)]
 
 
 def _read_hidden(top: str, folders: Mapping[str, Entries]) -> Mapping[str, Entries]:
@@ -89,7 +89,7 @@ def _read_hidden(top: str, folders: Mapping[str, Entries]) -> Mapping[str, Entri
     with OpenedFolder(top) as opened:
         for parent in ("", f"{UNNAMED}/"):
             names = (name for name, entry in folders.get(parent.rstrip("/"), {}).items() if entry.kind == "dir")
-            for path in (f"{parent}{name}" for name in sorted(names) if name.startswith(".")):
+            for path in (f"{parent}{name}" for name in sorted(names) if name[0] == "." and not is_temporary(name)):
                 with contextlib.suppress(OSError):  # the trash of others, for instance
                     found[path] = read_entries(opened.enter(path))
     return found

@@ -171,8 +171,8 @@ class Conclusions:
         """
         exchanged = _exchanged(seen)
         if exchanged:
-            self._follow_all(exchanged)
-            self._attempt(exchanged[0].new, partial(self._exchange, exchanged))
+            follow = partial(self._follow_all, exchanged)
+            self._attempt(exchanged[0].new, partial(self._exchange, exchanged), follow)
         for one in seen.observations:
             match one:
                 case FolderRenamed() if one in exchanged:
@@ -181,8 +181,8 @@ class Conclusions:
                     self._held |= concerned(ReadBack((one,)))
                     self.asides.append(LeftAside(Aside.REFUSED, new, reason=_NOT_TEXT))
                 case FolderRenamed() | FolderPutInto():
-                    self._follow(one)
-                    self._attempt(one.new or one.old, partial(self._rename_or_merge, one))
+                    follow = partial(self._follow, one)
+                    self._attempt(one.new or one.old, partial(self._rename_or_merge, one), follow)
                 case FolderEmptied():
                     self.asides.append(LeftAside(Aside.EMPTIED, one.folder, self._label(one.person_id)))
                 case FolderReplaced() | FolderOnTheWay():
@@ -205,20 +205,23 @@ class Conclusions:
         left = tuple(self.asides), tuple(self.asked)
         return Reading(tuple(self.made), *left, seen.doubt, seen.n_changes, frozenset(self._held))
 
-    def _attempt(self, path: str, decide: Callable[[], None]) -> None:
-        """Decide as one, all or nothing."""
+    def _attempt(self, path: str, decide: Callable[[], None], follow: Callable[[], None] = lambda: None) -> None:
+        """Decide as one, all or nothing; `follow` keeps on record where folders are now, whatever may be decided: they
+        may have to be moved back."""
         n_made = len(self.made)
         try:
             with self.decisions.as_one(source=SOURCE), self.decisions.all_or_none():
+                follow()
                 decide()
         except (DecisionError, NotKnownError) as error:
             del self.made[n_made:]
             self.asides.append(LeftAside(Aside.REFUSED, path, reason=error.on_page))
+            follow()
 
     # --- folders ---
 
     def _follow(self, one: FolderRenamed | FolderPutInto) -> None:
-        """Keep on record where a folder is now, whatever may be decided: it may have to be moved back."""
+        """Keep on record where a folder is now."""
         links = self.catalog.links
         if one.new is not None:
             with self.catalog.write():

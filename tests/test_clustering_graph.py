@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,16 @@ import pytest
 from crowds import CEILING, N_DIMS, at_angles, labels_of, neighbour_graph, people, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import make_faces
 
-from facewatch.clustering import graph as graph_module
-from facewatch.clustering import make_clusterer
+from facewatch.clustering import make_clusterer, neighbours
+from facewatch.clustering import sieve as sieve_module
 from facewatch.clustering.graph import MIN_DISTANCE, NeighbourGraph, row_checksums
+from facewatch.clustering.packing import Packing
+from facewatch.clustering.sieve import MARGIN, Sieve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,8 +45,9 @@ def test_graph_keeps_the_nearest_of_too_many() -> None:
 def test_graph_is_the_same_in_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, _ = people([5] * 20)
     whole = neighbour_graph(embeddings, n_neighbours=8, ceiling=CEILING)
-    monkeypatch.setattr("facewatch.clustering.graph.BLOCK_ROWS", 7)
-    assert abs(whole - neighbour_graph(embeddings, n_neighbours=8, ceiling=CEILING)).max() < 1e-6
+    monkeypatch.setattr(neighbours, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(neighbours, "BLOCK_COLUMNS", 7)
+    assert abs(whole - neighbour_graph(embeddings, n_neighbours=8, ceiling=CEILING)).max() == 0
 
 
 def test_graph_has_an_edge_between_identical_faces() -> None:
@@ -62,7 +68,7 @@ def test_distances_of_almost_identical_faces_are_exact() -> None:
 
 @pytest.mark.parametrize("n_faces", [2, 3, 1_000, 1_048_576, 3_000_000])
 def test_packed_edges_come_back_as_they_were(n_faces: int) -> None:
-    packing = graph_module._Packing(n_faces)
+    packing = Packing(n_faces)
     rows, columns = np.array([0, n_faces - 1, 0]), np.array([n_faces - 1, 0, n_faces // 2])
     far = np.array([0.0, 1.25, 1.41], dtype=np.float32)
     packed = packing.pack(rows, far, columns)
@@ -106,7 +112,7 @@ def test_faces_that_are_known_are_not_compared_again(monkeypatch: pytest.MonkeyP
     embeddings, _ = people([5, 6, 7])
     graph = NeighbourGraph(ceiling=CEILING)
     before = graph.update(np.arange(18), embeddings)
-    monkeypatch.setattr(graph_module._NearestSearch, "_compare", lambda *_: pytest.fail("compared"))
+    monkeypatch.setattr(neighbours.NearestSearch, "_compare", lambda *_: pytest.fail("compared"))
     assert abs(before - graph.update(np.arange(18), embeddings)).max() == 0
     assert graph.update(np.arange(5), embeddings[:5]).shape == (5, 5)
 
@@ -116,12 +122,13 @@ def test_only_new_faces_are_compared_with_all(monkeypatch: pytest.MonkeyPatch) -
     graph = NeighbourGraph(ceiling=CEILING)
     graph.update(np.arange(95), embeddings[:95])
     seen = []
-    compare = graph_module._NearestSearch._compare
-    monkeypatch.setattr(
-        graph_module._NearestSearch,
-        "_compare",
-        lambda self, rows, columns: seen.append(len(rows) * len(columns)) or compare(self, rows, columns),
-    )
+    compare = neighbours.NearestSearch._compare
+
+    def count(search: neighbours.NearestSearch, columns: NDArray[np.int64], others: list[NDArray[np.int64]]) -> None:
+        seen.append(len(columns) * sum(map(len, others)))
+        compare(search, columns, others)
+
+    monkeypatch.setattr(neighbours.NearestSearch, "_compare", count)
     graph.update(np.arange(100), embeddings)
     assert sum(seen) == 5 * 95 + 5 * 5
 
@@ -153,20 +160,18 @@ def histories(draw: st.DrawFn) -> list[tuple[NDArray[np.int64], NDArray[np.float
     return history
 
 
-@given(history=histories(), n_neighbours=st.integers(1, 6), block_rows=st.sampled_from([4, 2048]))
+@given(history=histories(), n_neighbours=st.integers(1, 6), is_small=st.booleans(), is_sieved=st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_an_extended_graph_is_the_same_as_a_new_one(
-    history: list[tuple[NDArray[np.int64], NDArray[np.float32]]], n_neighbours: int, block_rows: int
+    history: list[tuple[NDArray[np.int64], NDArray[np.float32]]], n_neighbours: int, is_small: bool, is_sieved: bool
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graph_module, "BLOCK_ROWS", block_rows)
-        patch.setattr(graph_module, "MIN_BATCH", 50)
-        kept = NeighbourGraph(ceiling=CEILING, n_neighbours=n_neighbours)
-        for ids, embeddings in history:
+    kept = NeighbourGraph(ceiling=CEILING, n_neighbours=n_neighbours)
+    for ids, embeddings in history:
+        with tried(is_small=is_small, is_sieved=is_sieved):
             extended = kept.update(ids, embeddings)
-            new = NeighbourGraph(ceiling=CEILING, n_neighbours=n_neighbours).update(ids, embeddings)
-            assert edges_of(extended) == edges_of(new)
-            assert abs(extended - new).max() == 0 if len(ids) else True
+        new = NeighbourGraph(ceiling=CEILING, n_neighbours=n_neighbours).update(ids, embeddings)
+        assert edges_of(extended) == edges_of(new)
+        assert abs(extended - new).max() == 0 if len(ids) else True
 
 
 @pytest.mark.parametrize("method", ["linkage", "whispers", "spectral"])
@@ -221,3 +226,100 @@ def test_a_graph_file_that_cannot_be_used_is_as_if_there_were_none(tmp_path: Pat
         np.savez(path, **(arrays | {"rows": arrays["rows"] + 1000}))
     ceiling = 1.1 if damage == "other limits" else 1.2
     assert NeighbourGraph.load(path, ceiling=ceiling, n_neighbours=5).n_faces == 0
+
+
+# Without the cosines of most pairs
+
+
+@contextmanager
+def tried(*, is_small: bool = True, is_sieved: bool = True, dense: float = 2, n_axes: int = 3) -> Iterator[None]:
+    """Few faces are searched as many are, by so many of their components."""
+    with pytest.MonkeyPatch.context() as patch:
+        if is_small:
+            patch.setattr(neighbours, "BLOCK_ROWS", 4)
+            patch.setattr(neighbours, "BLOCK_COLUMNS", 6)
+            patch.setattr(neighbours, "MIN_BATCH", 50)
+        if is_sieved:
+            patch.setattr(neighbours, "SIEVED_PAIRS", 0)
+            patch.setattr(neighbours, "SIEVED_PAIRS_PER_FACE", 0)
+            patch.setattr(neighbours, "FACES_PER_CELL", 10)
+            patch.setattr(neighbours, "DENSE", dense)
+            patch.setattr(sieve_module, "_cheapest", lambda *_: n_axes)
+        yield
+
+
+@st.composite
+def faces(draw: st.DrawFn) -> NDArray[np.float32]:
+    """Faces of which a sieve may know too little or nothing: some are alike to the bit, some as far as each other, some
+    are along axes, some have nothing behind their first components, some nothing in those."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_faces, n_dims = draw(st.integers(1, 40)), draw(st.sampled_from([2, 5, 40]))
+    vectors = random.normal(size=(n_faces, n_dims)) + draw(st.sampled_from([0.0, 1.0, 3.0]))
+    vectors[:, draw(st.integers(1, n_dims)) :] *= draw(st.sampled_from([0.0, 1e-4, 1.0]))
+    if draw(st.booleans()):
+        vectors[: n_faces // 3] = np.eye(n_dims)[random.integers(n_dims, size=n_faces // 3)]
+    if draw(st.booleans()):
+        vectors = np.sign(vectors) + 0.0 * vectors
+        vectors[~vectors.any(axis=1), 0] = 1.0
+    vectors[n_faces // 2 :] = vectors[random.integers(n_faces, size=n_faces - n_faces // 2)]
+    return unit(vectors)
+
+
+@given(embeddings=faces(), n_axes=st.integers(1, 40))
+@settings(max_examples=300, deadline=None)
+def test_a_bound_is_never_below_the_cosine(embeddings: NDArray[np.float32], n_axes: int) -> None:
+    n_dims = embeddings.shape[1]
+    axes, _ = np.linalg.qr(np.random.default_rng(n_axes).standard_normal((n_dims, min(n_axes, n_dims))))
+    sieve, everybody = Sieve.along(embeddings, axes), np.arange(len(embeddings))
+    bounds = sieve.against(everybody).bounds(everybody, np.empty(len(everybody) ** 2, np.int32))
+    cosines = embeddings.astype(np.float64) @ embeddings.T.astype(np.float64)
+    assert (bounds * sieve.step**2 >= cosines - MARGIN).all()
+    assert (bounds >= sieve.least_of(cosines.astype(np.float32) - np.float32(1e-6))).all()
+
+
+@given(
+    embeddings=faces(),
+    n_neighbours=st.integers(1, 6),
+    ceiling=st.sampled_from([0.2, 0.9, 1.3]),
+    dense=st.sampled_from([1, 20]),
+    n_axes=st.sampled_from([1, 4, 40]),
+)
+@settings(max_examples=300, deadline=None)
+def test_sieved_graph_is_the_same_to_the_bit(
+    embeddings: NDArray[np.float32], n_neighbours: int, ceiling: float, dense: float, n_axes: int
+) -> None:
+    expected = nearest_of_all(embeddings, n_neighbours, ceiling)
+    with tried(dense=dense, n_axes=n_axes):
+        graph = NeighbourGraph(ceiling=ceiling, n_neighbours=n_neighbours)
+        graph.update(np.arange(len(embeddings)), embeddings)
+    known = graph._known
+    assert list(zip(known.ids[known.rows].tolist(), known.ids[known.columns].tolist(), strict=True)) == [
+        (int(known.ids[row]), int(known.ids[column])) for row, column, _ in expected
+    ]
+    assert known.distances.tolist() == [far for *_, far in expected]
+
+
+def nearest_of_all(embeddings: NDArray[np.float32], n_neighbours: int, ceiling: float) -> list[tuple[int, int, float]]:
+    """Return the edges by the distances of all pairs, in the order that the graph has inside."""
+    ordered = embeddings[np.lexsort((np.arange(len(embeddings)), row_checksums(embeddings)))]
+    packing, edges = Packing(len(ordered)), []
+    for row in range(len(ordered)):
+        differences = ordered - ordered[row]
+        far = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+        near = np.flatnonzero((far <= ceiling) & (np.arange(len(ordered)) != row))
+        steps = packing.far(packing.pack(near * 0, far[near], near))
+        nearest = np.lexsort((near, steps))[:n_neighbours]
+        edges += [(row, int(near[one]), float(steps[one])) for one in nearest]
+    return edges
+
+
+def test_hardly_a_pair_passes_the_sieve(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = make_faces(3_000, 5).embeddings
+    sieve = Sieve.of(embeddings, 0.3)
+    assert sieve
+    assert sieve.left.shape[1] < 400
+    some = np.arange(500)
+    bounds = sieve.against(some + 500).bounds(some, np.empty(500 * 500, np.int32))
+    n_through = np.count_nonzero(bounds >= sieve.least_of(np.full(1, 0.3, np.float32)))
+    n_near = np.count_nonzero(embeddings[:500] @ embeddings[500:1000].T >= 0.3)
+    assert n_near <= n_through < n_near + 500

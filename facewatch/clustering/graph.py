@@ -11,8 +11,11 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from facewatch.fs.atomic import replacing
 
+from .neighbours import NearestSearch
+from .packing import Packing
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,20 +25,8 @@ if TYPE_CHECKING:
 MIN_DISTANCE = 1e-6
 """Stands for 0 between identical vectors: scipy's graph routines take a stored 0 for "no edge"."""
 
-BLOCK_ROWS = 2048
-"""Rows and columns of one block of the matrix of cosines: 16 MB as float32, large enough for fast products."""
-
-PAIRS_AT_ONCE = 8192
-"""Pairs whose difference is taken at a time: 16 MB of 512-D vectors."""
-
-SLACK = 1e-5
-"""More than a float32 cosine is wrong by: exact distances decide between candidates that are as near as this."""
-
-MAX_TIES = 32
-"""Candidates kept per face beyond the wanted number because they are within `SLACK` of the last one."""
-
-MIN_BATCH = 4 * 2**20
-"""Candidates (8 bytes each) collected before the nearest of each face are picked."""
+ROWS_AT_ONCE = 8192
+"""Rows whose bits are summed at a time: 16 MB of 512-D vectors."""
 
 CHECKSUM_SEED = 20170417
 """The factors of `row_checksums` are random, but always the same."""
@@ -118,8 +109,11 @@ class NeighbourGraph:
         # Inside, faces stand in an order of their own, so that of equally near faces the same are kept every time.
         order = np.lexsort((ids, checksums))
         known, is_new, is_stale = self._known.only(ids[order], checksums[order], self.n_neighbours)
-        search = _NearestSearch(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling)
-        self._known = search.extend(known)
+        search = NearestSearch(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling)
+        packing = Packing(len(order))
+        packed = search.extend(packing.pack(known.rows, known.distances, known.columns))
+        ends = packing.rows(packed), packing.columns(packed)
+        self._known = _Known(known.ids, known.checksums, *ends, packing.far(packed))
         return _symmetric(self._known, order)
 
 
@@ -132,9 +126,9 @@ def row_checksums(embeddings: Floats) -> NDArray[np.uint64]:
     random = np.random.default_rng(CHECKSUM_SEED)
     factors = random.integers(2**63, size=embeddings.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     checksums = np.empty(len(embeddings), dtype=np.uint64)
-    for start in range(0, len(embeddings), PAIRS_AT_ONCE):
-        bits = np.ascontiguousarray(embeddings[start : start + PAIRS_AT_ONCE]).view(np.uint32)
-        checksums[start : start + PAIRS_AT_ONCE] = (bits * factors).sum(axis=1, dtype=np.uint64)
+    for start in range(0, len(embeddings), ROWS_AT_ONCE):
+        bits = np.ascontiguousarray(embeddings[start : start + ROWS_AT_ONCE]).view(np.uint32)
+        checksums[start : start + ROWS_AT_ONCE] = (bits * factors).sum(axis=1, dtype=np.uint64)
     return checksums
 
 
@@ -205,155 +199,9 @@ class _Known:
         return np.where((self.ids[at] == ids) & (self.checksums[at] == checksums), at, -1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Packing:
-    """Edges as one integer each, so that sorting them needs nothing else: row, then how far, then column.
-
-    How far is a number from 0 up to 2, in steps of 2**-23 (of 2**-19 from a million faces on).
-    """
-
-    n_faces: int
-
-    @property
-    def end_bits(self) -> int:
-        return max(1, (self.n_faces - 1).bit_length())
-
-    @property
-    def scale(self) -> int:
-        return 1 << (min(24, 64 - 2 * self.end_bits) - 1)
-
-    def pack(
-        self, rows: NDArray[np.integer], far: NDArray[np.floating], columns: NDArray[np.integer]
-    ) -> NDArray[np.uint64]:
-        packed = rows.astype(np.uint64) * np.uint64(2 * self.scale)
-        packed += (np.clip(far, 0.0, 1.999999) * self.scale).astype(np.uint64)
-        packed <<= np.uint64(self.end_bits)
-        packed |= columns.astype(np.uint64)
-        return packed
-
-    def rows(self, packed: NDArray[np.uint64]) -> NDArray[np.int32]:
-        return (packed // np.uint64(2 * self.scale << self.end_bits)).astype(np.int32)
-
-    def far(self, packed: NDArray[np.uint64]) -> Floats:
-        steps = (packed >> np.uint64(self.end_bits)) & np.uint64(2 * self.scale - 1)
-        return steps.astype(np.float32) / np.float32(self.scale)
-
-    def columns(self, packed: NDArray[np.uint64]) -> NDArray[np.int32]:
-        return (packed & np.uint64((1 << self.end_bits) - 1)).astype(np.int32)
-
-
-class _NearestSearch:
-    """One search for the nearest faces of those that are new or stale, and for the new ones near all others."""
-
-    def __init__(
-        self, embeddings: Floats, order: Ints, is_new: Flags, is_stale: Flags, n_neighbours: int, ceiling: float
-    ) -> None:
-        self._embeddings, self._order = embeddings, order
-        self._is_new, self._is_wanting = is_new, is_new | is_stale
-        self._n_neighbours, self._ceiling = n_neighbours, ceiling
-        self._packing = _Packing(len(order))
-        # The least cosine that can still matter to each face; it rises as its nearest are found.
-        self._bar = np.full(len(order), 1.0 - ceiling**2 / 2.0 - SLACK, dtype=np.float32)
-        self._picked = np.empty(0, dtype=np.uint64)
-        self._batch: list[NDArray[np.uint64]] = []
-        self._buffer = np.empty(BLOCK_ROWS**2, dtype=np.float32)
-
-    def extend(self, known: _Known) -> _Known:
-        """Return what is known of all faces when these edges were."""
-        self._raise_bar_of(known)
-        for rows, columns in self._blocks():
-            self._compare(rows, columns)
-        self._pick()
-        before = self._packing.pack(known.rows, known.distances, known.columns)
-        packed = np.concatenate([before, self._measured()])
-        packed.sort()
-        packed = packed[_ranks(self._packing.rows(packed)) < self._n_neighbours]
-        ends = self._packing.rows(packed), self._packing.columns(packed)
-        return _Known(known.ids, known.checksums, *ends, self._packing.far(packed))
-
-    def _raise_bar_of(self, known: _Known) -> None:
-        """Faces that have all the neighbours they may have need nearer ones."""
-        farthest = np.zeros(len(self._order), dtype=np.float32)
-        np.maximum.at(farthest, known.rows, known.distances)
-        is_full = known.is_full(self._n_neighbours)
-        self._bar[is_full] = 1.0 - farthest[is_full] ** 2 / 2.0 - SLACK
-
-    def _blocks(self) -> Iterator[tuple[Ints, Ints]]:
-        """Yield rows and columns so that each pair of which one end is wanting comes once."""
-        wanting = _split(np.flatnonzero(self._is_wanting))
-        settled = _split(np.flatnonzero(~self._is_wanting))
-        for number, rows in enumerate(wanting):
-            for columns in (*wanting[number:], *settled):
-                yield rows, columns
-
-    def _compare(self, rows: Ints, columns: Ints) -> None:
-        """Collect the near pairs of a block, for each end to which they are news."""
-        cosines = self._buffer[: len(rows) * len(columns)].reshape(len(rows), len(columns))
-        np.matmul(self._vectors(rows), self._vectors(columns).T, out=cosines)
-        floor = min(self._bar[rows].min(), self._bar[columns].min())
-        at = np.flatnonzero(cosines >= floor)
-        in_rows, in_columns = np.divmod(at, len(columns))
-        near, far, cosines = rows[in_rows], columns[in_columns], cosines.ravel()[at]
-        is_first = (near < far) if rows[0] == columns[0] else np.ones(len(near), dtype=bool)
-        self._collect(near, far, cosines, is_first)
-        self._collect(far, near, cosines, is_first & (self._is_wanting[far] | self._is_new[near]))
-        if sum(map(len, self._batch)) >= max(MIN_BATCH, len(self._picked)):
-            self._pick()
-
-    def _vectors(self, positions: Ints) -> Floats:
-        return self._embeddings[self._order[positions]]
-
-    def _collect(self, rows: Ints, columns: Ints, cosines: Floats, is_news: Flags) -> None:
-        is_near = is_news & (cosines >= self._bar[rows])
-        self._batch.append(self._packing.pack(rows[is_near], 1.0 - cosines[is_near], columns[is_near]))
-
-    def _pick(self) -> None:
-        """Keep the nearest candidates of each face, and those that are as near as the last of them."""
-        packed = np.concatenate([self._picked, *self._batch])
-        self._batch = []
-        packed.sort()
-        rows, far = self._packing.rows(packed), self._packing.far(packed)
-        ranks = _ranks(rows)
-        is_last = ranks == self._n_neighbours - 1
-        self._bar[rows[is_last]] = np.maximum(self._bar[rows[is_last]], 1.0 - far[is_last] - SLACK)
-        is_kept = (ranks < self._n_neighbours) | (
-            (ranks < self._n_neighbours + MAX_TIES) & (1.0 - far >= self._bar[rows])
-        )
-        self._picked = packed[is_kept]
-
-    def _measured(self) -> NDArray[np.uint64]:
-        """Return the picked candidates with exact distances, without those above the ceiling."""
-        rows, columns = self._packing.rows(self._picked), self._packing.columns(self._picked)
-        ends = np.minimum(rows, columns).astype(np.int64) << 32 | np.maximum(rows, columns)
-        pairs, pair_of = np.unique(ends, return_inverse=True)
-        distances = self._distances(pairs >> 32, pairs & 0xFFFFFFFF)[pair_of]
-        is_near = distances <= self._ceiling
-        return self._packing.pack(rows[is_near], distances[is_near], columns[is_near])
-
-    def _distances(self, rows: Ints, columns: Ints) -> Floats:
-        """Return the lengths of the differences: near 1, a float32 cosine is too coarse (3e-4 in distance)."""
-        distances = np.empty(len(rows), dtype=np.float32)
-        for start in range(0, len(rows), PAIRS_AT_ONCE):
-            some = slice(start, start + PAIRS_AT_ONCE)
-            differences = self._vectors(rows[some])
-            differences -= self._vectors(columns[some])
-            distances[some] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
-        return distances
-
-
-def _split(positions: Ints) -> list[Ints]:
-    return [positions[start : start + BLOCK_ROWS] for start in range(0, len(positions), BLOCK_ROWS)]
-
-
-def _ranks(rows: NDArray[np.integer]) -> Ints:
-    """Return how many entries with the same row came before each one; equal rows stand together."""
-    first = np.flatnonzero(np.diff(rows, prepend=-1))
-    return np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
-
-
 def _symmetric(known: _Known, order: Ints) -> csr_matrix:
     """Return the edges in both directions, each once, with the rows in the order that was given."""
-    packing = _Packing(len(order))
+    packing = Packing(len(order))
     ends = np.minimum(known.rows, known.columns), np.maximum(known.rows, known.columns)
     pairs = packing.pack(ends[0], known.distances, ends[1])
     pairs.sort()

@@ -131,6 +131,11 @@ class _InvertedLists:
         return np.sort(np.concatenate(parts))
 
 
+def cells_of(embeddings: Floats, n_cells: int) -> Ints:
+    """Return the cell of each face, of so many: faces that are alike are in one, as a rule."""
+    return _nearest_centres(embeddings, _centres(embeddings, n_cells), 1)[:, 0]
+
+
 def _centres(embeddings: Floats, n_cells: int) -> Floats:
     """Return centres by spherical k-means over a sample that is always the same."""
     random = np.random.default_rng(0)

@@ -1,0 +1,216 @@
+"""One search for the nearest faces of many, exact: block by block, most pairs by a bound of their cosine alone."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock, local
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from .nearest import cells_of
+from .packing import Packing, ranks
+from .sieve import Product, Sieve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from facewatch.types import Flags, Floats, Ints
+
+BLOCK_ROWS, BLOCK_COLUMNS = 512, 2048
+"""Of one block of the matrix of cosines: large enough for fast products, and 4 MB, which stay in a processor's cache
+until they are looked through."""
+
+PAIRS_AT_ONCE = 256
+"""Pairs whose difference is taken at a time: 512 kB of 512-D vectors, which stay in a processor's own cache."""
+
+ROUNDING = 2.0**-22
+"""For each dimension: twice what a float32 cosine and one by a float32 distance can differ by. A sum of n products of
+float32 is off by at most n * 2**-24 of the sum of their absolute values, which here is at most 1."""
+
+MIN_BATCH = 4 * 2**20
+"""Candidates (8 bytes each) collected before the nearest of each face are picked."""
+
+SIEVED_PAIRS, SIEVED_PAIRS_PER_FACE = 10**8, 4_000
+"""From so many pairs on a sieve is made. Fewer are compared in a second, or sooner than all faces are made integers."""
+
+FACES_PER_CELL = 1_000
+"""Faces stand in cells of those that are alike, so that near pairs are together in few blocks."""
+
+DENSE = 64
+"""Where more than one in so many pairs of a block may be near, all their cosines cost less than the distances of
+those."""
+
+
+class _Own(local):
+    """What each thread has of its own."""
+
+    def __init__(self) -> None:
+        self.room = np.empty(BLOCK_ROWS * BLOCK_COLUMNS, dtype=np.float32)
+        self.flags = np.empty(BLOCK_ROWS * BLOCK_COLUMNS, dtype=bool)
+
+
+class NearestSearch:
+    """One search for the nearest faces of those that are new or stale, and for the new ones near all others.
+
+    Faces are positions in `order`. Edges are packed, with exact distances; the answer does not depend on blocks, their
+    order, the sieve or threads.
+    """
+
+    def __init__(
+        self, embeddings: Floats, order: Ints, is_new: Flags, is_stale: Flags, n_neighbours: int, ceiling: float
+    ) -> None:
+        self._embeddings, self._order = embeddings, order
+        self._is_new, self._is_wanting = is_new, is_new | is_stale
+        self._n_neighbours, self._ceiling = n_neighbours, ceiling
+        self._packing = Packing(len(order))
+        # Vectors need not be of length 1 exactly.
+        off = abs(np.einsum("ij,ij->i", embeddings, embeddings) - 1.0).max(initial=0.0)
+        self._slack = ROUNDING * embeddings.shape[1] + 2.0 / self._packing.scale + float(off)
+        # The least cosine that can still matter to each face; it rises as its nearest are found.
+        self._bar = np.full(len(order), 1.0 - ceiling**2 / 2.0 - self._slack, dtype=np.float32)
+        self._picked = np.empty(0, dtype=np.uint64)
+        self._batch: list[NDArray[np.uint64]] = []
+        self._n_collected = 0
+        self._sieve: Sieve | None = None
+        self._lock, self._own = Lock(), _Own()
+
+    def extend(self, known: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return the edges to the nearest faces of all when these were known, row by row."""
+        self._batch = [known]
+        self._pick()
+        wanting, settled = np.flatnonzero(self._is_wanting), np.flatnonzero(~self._is_wanting)
+        n_pairs = len(wanting) * (len(wanting) / 2 + len(settled))
+        if n_pairs and n_pairs >= max(SIEVED_PAIRS, SIEVED_PAIRS_PER_FACE * len(self._order)):
+            cells = cells_of(self._embeddings, max(1, len(self._order) // FACES_PER_CELL))[self._order]
+            wanting, settled = (part[np.argsort(cells[part], kind="stable")] for part in (wanting, settled))
+            self._sieve = Sieve.of(self._embeddings, 1.0 - self._ceiling**2 / 2.0)
+            self._search_together(_split(wanting, BLOCK_COLUMNS), _split(settled, BLOCK_COLUMNS))
+        else:
+            blocks = _split(wanting, BLOCK_COLUMNS), _split(settled, BLOCK_COLUMNS)
+            for columns, others in _pairs(*blocks):
+                self._compare(columns, [columns])
+                self._compare(columns, others)
+        self._pick()
+        return self._picked
+
+    def _search_together(self, wanting: Sequence[Ints], settled: Sequence[Ints]) -> None:
+        """Compare each pair of which one end is wanting once, by all cores; first those that are alike, which raises
+        the bar."""
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads()) as pool:
+            try:
+                list(pool.map(lambda columns: self._compare(columns, [columns]), wanting))
+                self._pick()
+                list(pool.map(lambda pair: self._compare(*pair), _pairs(wanting, settled)))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _compare(self, columns: Ints, others: Sequence[Ints]) -> None:
+        """Collect the near pairs of some faces with others, perhaps themselves."""
+        product = self._sieve.against(self._order[columns]) if self._sieve else None
+        vectors: Floats | None = None
+        for block in others:
+            for rows in _split(block, BLOCK_ROWS):
+                found = self._sieved(product, rows, columns) if product else None
+                if found is None:
+                    vectors = self._vectors(columns) if vectors is None else vectors
+                    found = self._alike(rows, columns, vectors)
+                near, far = rows[found[0]], columns[found[1]]
+                # Among themselves, each pair comes twice.
+                is_first = near < far if block is columns else slice(None)
+                self._collect(near[is_first], far[is_first])
+
+    def _sieved(self, product: Product, rows: Ints, columns: Ints) -> tuple[Ints, Ints] | None:
+        """Return which pairs of a block may be near; None: too many."""
+        assert self._sieve
+        bounds = product.bounds(self._order[rows], self._own.room.view(np.int32))
+        found = self._above(bounds, *(self._sieve.least_of(self._bar[faces]) for faces in (rows, columns)))
+        return found if len(found[0]) <= bounds.size / DENSE else None
+
+    def _alike(self, rows: Ints, columns: Ints, vectors: Floats) -> tuple[Ints, Ints]:
+        """Return which pairs of a block are near."""
+        cosines = self._own.room[: len(rows) * len(columns)].reshape(len(rows), len(columns))
+        np.matmul(self._vectors(rows), vectors.T, out=cosines)
+        self._raise_bar(rows, cosines)
+        self._raise_bar(columns, cosines.T)
+        return self._above(cosines, self._bar[rows], self._bar[columns])
+
+    def _above(self, block: NDArray[Any], of_rows: NDArray[Any], of_columns: NDArray[Any]) -> tuple[Ints, Ints]:
+        """Return row and column of the numbers of a block that reach the bar of their row or of their column."""
+        flags = self._own.flags[: block.size].reshape(block.shape)
+        at = np.flatnonzero(np.greater_equal(block, min(of_rows.min(), of_columns.min()), out=flags))
+        rows, columns = np.divmod(at, block.shape[1])
+        numbers = block.ravel()[at]
+        is_above = (numbers >= of_rows[rows]) | (numbers >= of_columns[columns])
+        return rows[is_above], columns[is_above]
+
+    def _raise_bar(self, faces: Ints, cosines: Floats) -> None:
+        """Faces that find more in a block than they may keep need no farther ones; a face may find itself."""
+        n = self._n_neighbours + 1
+        if cosines.shape[1] <= n:
+            return
+        full = np.flatnonzero(np.count_nonzero(cosines >= self._bar[faces][:, None], axis=1) > n)
+        last = np.partition(cosines[full], -n, axis=1)[:, -n]
+        with self._lock:
+            self._bar[faces[full]] = np.maximum(self._bar[faces[full]], last - 2.0 * np.float32(self._slack))
+
+    def _vectors(self, positions: Ints) -> Floats:
+        return self._embeddings[self._order[positions]]
+
+    def _collect(self, rows: Ints, columns: Ints) -> None:
+        """Measure these pairs, and keep them for each end to which they are news."""
+        distances = self._distances(rows, columns)
+        # Whoever stands in a column is wanting.
+        parts = [self._packed(columns, distances, rows)]
+        is_news = self._is_wanting[rows] | self._is_new[columns]
+        parts.append(self._packed(rows[is_news], distances[is_news], columns[is_news]))
+        with self._lock:
+            self._batch += parts
+            self._n_collected += sum(map(len, parts))
+            if self._n_collected >= max(MIN_BATCH, len(self._picked)):
+                self._pick()
+
+    def _packed(self, rows: Ints, distances: Floats, columns: Ints) -> NDArray[np.uint64]:
+        is_near = (distances <= self._ceiling) & (1.0 - distances**2 / 2.0 >= self._bar[rows])
+        return self._packing.pack(rows[is_near], distances[is_near], columns[is_near])
+
+    def _pick(self) -> None:
+        """Keep the nearest candidates of each face."""
+        packed = np.concatenate([self._picked, *self._batch])
+        self._batch, self._n_collected = [], 0
+        packed.sort()
+        rows = self._packing.rows(packed)
+        rank = ranks(rows)
+        last = np.flatnonzero(rank == self._n_neighbours - 1)
+        bar = 1.0 - self._packing.far(packed[last]) ** 2 / 2.0 - np.float32(self._slack)
+        self._bar[rows[last]] = np.maximum(self._bar[rows[last]], bar)
+        self._picked = packed[rank < self._n_neighbours]
+
+    def _distances(self, rows: Ints, columns: Ints) -> Floats:
+        """Return the lengths of the differences: near 1, a float32 cosine is too coarse (3e-4 in distance)."""
+        distances = np.empty(len(rows), dtype=np.float32)
+        for start in range(0, len(rows), PAIRS_AT_ONCE):
+            some = slice(start, start + PAIRS_AT_ONCE)
+            differences = self._vectors(rows[some])
+            differences -= self._vectors(columns[some])
+            distances[some] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+        return distances
+
+
+def n_threads() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _split(positions: Ints, size: int) -> list[Ints]:
+    return [positions[start : start + size] for start in range(0, len(positions), size)]
+
+
+def _pairs(wanting: Sequence[Ints], settled: Sequence[Ints]) -> list[tuple[Ints, list[Ints]]]:
+    """Return blocks of which one is wanting, each with others, so that each pair of two comes once."""
+    return [(columns, [*wanting[number:], *settled]) for number, columns in enumerate(wanting, 1)]

@@ -1,0 +1,56 @@
+"""Edges from a face to one near it, as one integer each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from facewatch.types import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Edges as one integer each, so that sorting them needs nothing else: row, then how far, then column.
+
+    How far is a number from 0 up to 2, in steps of 2**-23 (of 2**-19 from a million faces on).
+    """
+
+    n_faces: int
+
+    @property
+    def end_bits(self) -> int:
+        return max(1, (self.n_faces - 1).bit_length())
+
+    @property
+    def scale(self) -> int:
+        return 1 << (min(24, 64 - 2 * self.end_bits) - 1)
+
+    def pack(
+        self, rows: NDArray[np.integer], far: NDArray[np.floating], columns: NDArray[np.integer]
+    ) -> NDArray[np.uint64]:
+        packed = rows.astype(np.uint64) * np.uint64(2 * self.scale)
+        packed += (np.clip(far, 0.0, 1.999999) * self.scale).astype(np.uint64)
+        packed <<= np.uint64(self.end_bits)
+        packed |= columns.astype(np.uint64)
+        return packed
+
+    def rows(self, packed: NDArray[np.uint64]) -> NDArray[np.int32]:
+        return (packed // np.uint64(2 * self.scale << self.end_bits)).astype(np.int32)
+
+    def far(self, packed: NDArray[np.uint64]) -> Floats:
+        steps = (packed >> np.uint64(self.end_bits)) & np.uint64(2 * self.scale - 1)
+        return steps.astype(np.float32) / np.float32(self.scale)
+
+    def columns(self, packed: NDArray[np.uint64]) -> NDArray[np.int32]:
+        return (packed & np.uint64((1 << self.end_bits) - 1)).astype(np.int32)
+
+
+def ranks(rows: NDArray[np.integer]) -> Ints:
+    """Return how many entries with the same row came before each one; equal rows stand together."""
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    return np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))

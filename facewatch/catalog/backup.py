@@ -330,7 +330,7 @@ def _check_schema(path: Path, db: sqlite3.Connection) -> None:
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if MIGRATIONS.migrations_table not in tables or "settings" not in tables:
         raise CatalogError(f"{path}: not a catalog of facewatch; name a backup of one")
-    unknown = {migration.name for migration in MIGRATIONS.applied(Database(db))} - {
+    unknown = {migration.name for migration in MIGRATIONS.applied(Database(db, execute_plugins=False))} - {
         migration.name for migration in MIGRATIONS._migrations
     }
     if unknown:

@@ -172,7 +172,7 @@ def staged(backup: Path, catalog: Path, *, report: Report = keep_quiet) -> Itera
     try:
         write_backup(backup, copy, is_at_rest=True, report=report)
         with clear_errors(copy), closing(sqlite3.connect(copy)) as db:
-            MIGRATIONS.apply(Database(db))
+            MIGRATIONS.apply(Database(db, execute_plugins=False))
             # What was about to be done to the people folder then says nothing about now.
             db.execute("DELETE FROM settings WHERE key IN (?, 'folders_intents')", [MADE_AT])
             db.commit()

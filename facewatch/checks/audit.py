@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from facewatch import ids
-from facewatch.catalog import RUNS, Catalog, FaceRow, LinkRow, display
+from facewatch.catalog import RUNS, Catalog, FaceRow, display
 from facewatch.catalog.integrity import AssignedFace
 from facewatch.checks import FaultKind, Finding, Fix, Severity, Words, assigned_of, named
 from facewatch.checks.faces import Comparison, check_faces, fix_faces
@@ -26,11 +27,12 @@ from facewatch.folders.model import (
     MoveFolder,
     MoveLink,
     Plan,
+    RecordedLink,
     RemoveFolder,
     RemoveLink,
 )
 from facewatch.folders.sheet import is_sheet
-from facewatch.folders.sync import PeopleFolder
+from facewatch.folders.sync import Inspected, PeopleFolder
 from facewatch.fs.mounts import is_folder
 from facewatch.ids import label_of
 from facewatch.indexing.engine import WantedEngine
@@ -130,13 +132,12 @@ def check_folder(catalog: Catalog, folder: PeopleFolder) -> list[Finding]:
     Raises:
         FolderError: it cannot be read, or is not this catalog's.
     """
-    links = catalog.links.all()
-    plan = folder.plan()
-    disk = folder.read_disk()
+    found = folder.inspect()
+    is_there = {link.path: is_intact(link.path, link.stamp, found.disk.folders) for link in found.links}
     return [
-        *_lying(Words(catalog), links, plan, disk),
-        *_leading_nowhere(catalog, links, disk),
-        *_foreign(folder, disk),
+        *_lying(Words(catalog), (link for link in found.links if not is_there[link.path]), found.plan, found.disk),
+        *_leading_nowhere(catalog, [link for link in found.links if is_there[link.path]]),
+        *_foreign(folder.root, found),
     ]
 
 
@@ -180,17 +181,16 @@ def _difference(wrong: _Wrong, name: str, n: int) -> str:
     return f"{plural(n, 'link')} {wrong}"
 
 
-def _lying(words: Words, links: Iterable[LinkRow], plan: Plan, disk: Disk) -> Iterator[Finding]:
-    """Yield one finding for each folder with links that are not as recorded, and for each that is not as it should
-    be."""
+def _lying(words: Words, lost: Iterable[RecordedLink], plan: Plan, disk: Disk) -> Iterator[Finding]:
+    """Yield one finding for each folder with links that are not as recorded, the lost ones, and for each that is not as
+    it should be."""
     faults: dict[str, _FolderFaults] = defaultdict(_FolderFaults)
     reported: set[str] = set()
-    for link in links:
+    for link in lost:
         folder, _, name = link.path.rpartition("/")
-        if not is_intact(link.path, link.stamp, disk.folders):
-            wrong = _Wrong.ABSENT if name not in disk.folders.get(folder, {}) else _Wrong.REPLACED
-            faults[folder].add(wrong, person_id=link.person_id, photo_id=link.photo_id)
-            reported.add(link.path)
+        wrong = _Wrong.ABSENT if name not in disk.folders.get(folder, {}) else _Wrong.REPLACED
+        faults[folder].add(wrong, person_id=link.person_id, photo_id=link.photo_id)
+        reported.add(link.path)
     for action in plan.actions:
         match action:
             case MakeLink() | RemoveLink() if action.path in reported:
@@ -219,16 +219,13 @@ def _lying(words: Words, links: Iterable[LinkRow], plan: Plan, disk: Disk) -> It
         )
 
 
-def _leading_nowhere(catalog: Catalog, links: Iterable[LinkRow], disk: Disk) -> Iterator[Finding]:
+def _leading_nowhere(catalog: Catalog, intact: Sequence[RecordedLink]) -> Iterator[Finding]:
     """Yield what happened to libraries that intact links lead to: a file is gone since the last scan."""
     offline = [root for root in catalog.roots.all() if not is_folder(root)]
-    gone = [
-        link
-        for link in links
-        if is_intact(link.path, link.stamp, disk.folders)
-        and not Path(link.source).exists()
-        and not any(Path(link.source).is_relative_to(root) for root in offline)
-    ]
+    # Not by a Path: of 80,000 links that takes seconds.
+    absent = {source for source in {link.source for link in intact} if not os.path.exists(source)}  # noqa: PTH110
+    absent -= {source for source in absent if any(Path(source).is_relative_to(root) for root in offline)}
+    gone = [link for link in intact if link.source in absent]
     if gone:
         names = ", ".join(display(link.path) for link in gone[:5]) + (", ..." if len(gone) > 5 else "")
         yield Finding(
@@ -249,21 +246,17 @@ def _leading_nowhere(catalog: Catalog, links: Iterable[LinkRow], disk: Disk) -> 
         )
 
 
-def _foreign(people: PeopleFolder, disk: Disk) -> Iterator[Finding]:
+def _foreign(root: Path, found: Inspected) -> Iterator[Finding]:
     """Yield how much there is in the people folder that others put there; it is never touched."""
-    root, (folders, links) = people.root, people.made()
-    ours = {MARKER, EXTRAS_RECORD, *links}
+    ours = found.made.union(PARENTS, {MARKER, EXTRAS_RECORD})
     if is_sheet(root / SHEET):
         ours.add(SHEET)
-    own_folders = folders.union(PARENTS)
     n_files = n_folders = 0
-    for folder, entries in disk.folders.items():
-        for name, entry in entries.items():
-            path = f"{folder}/{name}" if folder else name
-            if entry.kind == "dir":
-                n_folders += path not in own_folders
-            elif entry.kind != "cover":
-                n_files += path not in ours
+    for folder, entries in found.disk.folders.items():
+        others = (entry for name, entry in entries.items() if (f"{folder}/{name}" if folder else name) not in ours)
+        kinds = Counter(entry.kind for entry in others)
+        n_folders += kinds["dir"]
+        n_files += kinds.total() - kinds["dir"] - kinds["cover"]
     if n_files or n_folders:
         yield Finding(
             id="foreign",

@@ -109,6 +109,20 @@ class Edits(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Inspected:
+    """The people folder as it is on record and as it stands."""
+
+    links: list[RecordedLink]
+    """On record, of people."""
+    made: set[str]
+    """The paths of all folders and of all links that are on record, extra folders and years among them."""
+    plan: Plan
+    """What it lacks or has too much."""
+    disk: Disk
+    """What it holds of what is on record."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     """What was read before a plan."""
 
@@ -185,12 +199,16 @@ class PeopleFolder:
         return self._plan(only, _Known(self._recorded_links(only), {}))
 
     def _plan(self, only: Collection[int] | None, known: _Known) -> Plan:
+        return self._compared(only, known)[0]
+
+    def _compared(self, only: Collection[int] | None, known: _Known) -> tuple[Plan, Disk]:
+        """Return what is lacking or too much, and what the folder was seen to hold."""
         own, others = self._made(only)
         groups, faults = self._wanted.groups()
         wanted, links = self._wanted.folders(only, groups), known.links
         disk = read_disk(self.root, wanted, links, own, self.kind, known=known.folders)
         made = plan(wanted, links, own, disk, self.kind, reserved=list(others.values()))
-        return replace(made, faults=(*made.faults, *faults)) if only is None else made
+        return (replace(made, faults=(*made.faults, *faults)) if only is None else made), disk
 
     def _with_groups(self, only: Collection[int] | None) -> Collection[int] | None:
         """Return these people and the groups that they are in, and those that are no more."""
@@ -206,19 +224,19 @@ class PeopleFolder:
         own = {person_id: folder for person_id, folder in made.items() if only is None or person_id in only}
         return own, {person_id: folder for person_id, folder in made.items() if person_id not in own}
 
-    def read_disk(self) -> Disk:
-        """Return what the people folder holds of what is on record.
+    def inspect(self) -> Inspected:
+        """Return what is on record of the people folder, and what it holds and lacks of that; changes nothing.
 
         Raises:
             FolderError: it cannot be read.
         """
-        made = self._catalog.links.folders()
-        return read_disk(self.root, (), self._recorded_links(None), made, self.kind)
-
-    def made(self) -> tuple[set[str], set[str]]:
-        """Return the paths of all folders and of all links that are on record, extra folders and years among them."""
-        links = {link.path for link in self._recorded_links(None)}
-        return {*self._made(None)[0].values(), *(path.rpartition("/")[0] for path in links)}, links
+        links = self._people_links(None)
+        recorded = [*links, *self._extras.links()]
+        plan, seen = self._compared(None, _Known(recorded, {}))
+        disk = read_disk(self.root, (), recorded, self._catalog.links.folders(), self.kind, known=seen.folders)
+        paths = {link.path for link in recorded}
+        folders = {*self._made(None)[0].values(), *(path.rpartition("/")[0] for path in paths)}
+        return Inspected(links, folders | paths, plan, disk)
 
     def outdated(self) -> set[int]:
         """Return who needs another folder or other links, by what is on record; the disk is not read."""

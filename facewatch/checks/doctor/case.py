@@ -81,7 +81,7 @@ class CatalogReader(Tables):
         self._was_in_use = _is_in_use(path)
         # One that no process has open is opened as immutable (see `connect_reading`): else -wal
         # and -shm would be left behind, owned by whoever asked.
-        self._db = Database(connect_reading(path))
+        self._db = Database(connect_reading(path), execute_plugins=False)
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         super().__init__(self._db)
 

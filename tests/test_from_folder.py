@@ -416,3 +416,25 @@ def test_a_name_that_was_given_by_command_counts_more_than_one_that_a_folder_was
     assert not (place.people / "Benno").exists()
     (place.people / "Bob").rename(place.people / "Benno")
     assert "Bob is Benno now" in run("folders").out
+
+
+def test_many_steps_are_counted_and_each_is_told_who_asks_for_it(place: Library, run: Any) -> None:
+    place.draw_looks(5, 50, "more/")
+    place.scan()
+    (place.people / "_unnamed").rename(place.base / "away")
+    told = run("folders", "--repair").out.splitlines()
+    assert told[:2] == ["make 2 folders", "make 52 links"]
+    assert "folders -v` lists each of such steps" in told[2]
+    assert told[3].endswith("54 steps taken")
+    shutil.rmtree(place.people / "_unnamed")
+    assert len([line for line in run("folders", "--repair", "-v").out.splitlines() if line.startswith("make ")]) == 54
+
+
+def test_what_is_left_alone_for_one_reason_in_one_folder_is_said_once(place: Library, run: Any) -> None:
+    (place.people / "Ben/1.txt").write_text("not known")
+    assert run("folders").out.count("left alone") == 1
+    for n in range(2, 8):
+        (place.people / f"Ben/{n}.txt").write_text("not known")
+    told = run("folders").out
+    assert "Ben/1.txt: left alone, it stands for no photo of the library (the same of 6 more in Ben)" in told
+    assert told.count("left alone") == 1

@@ -34,7 +34,7 @@ def folders(state: State, dry_run: bool, accept: bool, repair: bool, take_over: 
       facewatch folders --repair
     """
     from facewatch.folders.model import describe
-    from facewatch.presentation.from_folder import reading_lines, reading_row
+    from facewatch.presentation.from_folder import reading_lines, reading_row, step_lines
     from facewatch.presentation.reports import taken_over
 
     given = {"--dry-run": dry_run, "--accept": accept, "--repair": repair, "--take-over": take_over}
@@ -49,10 +49,11 @@ def folders(state: State, dry_run: bool, accept: bool, repair: bool, take_over: 
         taken = app.pipeline.take_over() if take_over else None
         if dry_run:
             preview = reader.preview()
-            readings, steps = [preview.reading], preview.plan.describe()
+            readings, actions = [preview.reading], preview.plan.actions
         else:
             done = reader.accept() if accept else reader.repair() if repair else app.folder.sync()
-            readings, steps = reader.readings, describe(done.actions)
+            readings, actions = reader.readings, done.actions
+    steps = describe(actions)
     if as_json:
         row = {"dry_run": dry_run, "steps": steps, "changes": [reading_row(one) for one in readings]}
         print_json(row | ({"taken_over": asdict(taken)} if taken else {}))
@@ -62,7 +63,7 @@ def folders(state: State, dry_run: bool, accept: bool, repair: bool, take_over: 
         for reading in readings:
             for line in reading_lines(reading, is_trial=dry_run):
                 echo(line)
-        for step in steps:
+        for step in step_lines(actions, is_whole=state.is_verbose):
             echo(step)
         would = "would be taken" if dry_run else "taken"
         echo(f"{app.folder.root}: {plural(len(steps), 'step')} {would}")

@@ -254,6 +254,10 @@ class State:
     def is_quiet(self) -> bool:
         return self.loudness < 0
 
+    @property
+    def is_verbose(self) -> bool:
+        return self.loudness > 0
+
 
 pass_state = click.make_pass_decorator(State, ensure=True)
 

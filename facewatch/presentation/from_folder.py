@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
+from facewatch.folders.model import (
+    Action,
+    MakeFolder,
+    MakeLink,
+    MoveFolder,
+    MoveLink,
+    RemoveFolder,
+    RemoveLink,
+    describe,
+)
 from facewatch.folders.observed import Doubt
 from facewatch.people.from_folder import Aside, Conclusion, LeftAside, Meaning, Reading
 from facewatch.text import plural, printable
@@ -25,12 +36,54 @@ def reading_lines(reading: Reading, *, is_trial: bool = False) -> Iterator[str]:
     for one in reading.conclusions:
         undo = f" (undo: facewatch undo {ids.decision(one.entry_id)})" if one.entry_id and not is_trial else ""
         yield printable(f"{conclusion(one)}{undo}")
-    for left in reading.asides:
-        yield printable(aside(left))
+    for alike in _alike(reading.asides):
+        first, *more = [printable(aside(left)) for left in alike]
+        if len(more) < _FEW:
+            yield from (first, *more)
+        else:
+            yield f"{first} (the same of {len(more)} more in {printable(alike[0].path.rpartition('/')[0])})"
     if reading.is_waiting:
         yield waits(reading.n_changes, reading.doubt)
     if reading.is_first and not is_trial:
         yield FIRST
+
+
+_FEW = 3
+"""So many lines of one kind follow the first at most."""
+
+
+def _alike(asides: Iterable[LeftAside]) -> Iterable[list[LeftAside]]:
+    """Return what was left as it is, together what is of one kind, in one folder and of one person."""
+    alike: dict[object, list[LeftAside]] = defaultdict(list)
+    for left in asides:
+        alike[left.why, left.who, left.reason, left.path.rpartition("/")[0]].append(left)
+    return alike.values()
+
+
+MOST_STEPS = 40
+"""More steps than that are counted, unless somebody asks for each."""
+
+_STEPS: Mapping[type[Action], tuple[str, str]] = {
+    MoveFolder: ("move", "folder"),
+    RemoveLink: ("remove", "link"),
+    RemoveFolder: ("remove", "folder"),
+    MakeFolder: ("make", "folder"),
+    MoveLink: ("move", "link"),
+    MakeLink: ("make", "link"),
+}
+
+
+def step_lines(actions: Iterable[Action], *, is_whole: bool = False) -> Iterator[str]:
+    """Yield what is done to the people folder; where that is much, and not the whole is wanted, how often what."""
+    todo = [action for action in actions if not action.is_done]
+    if is_whole or len(todo) <= MOST_STEPS:
+        yield from describe(todo)
+        return
+    counts = Counter(type(action) for action in todo)
+    for kind, (verb, what) in _STEPS.items():
+        if n := counts[kind]:
+            yield f"{verb} {plural(n, what)}"
+    yield "`facewatch folders -v` lists each of such steps"
 
 
 def conclusion(one: Conclusion) -> str:

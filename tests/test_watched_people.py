@@ -9,6 +9,7 @@ import pytest
 from drawn import FAMILY, Library
 from test_loop import FakeSource, Turns, heard
 
+from facewatch.folders.model import MARKER
 from facewatch.watcher.events import Events
 from facewatch.watcher.people import MOST_SECONDS, STILL_SECONDS
 
@@ -154,3 +155,31 @@ def test_the_kernel_says_what_happens_in_the_folder(watcher: Watcher) -> None:
     finally:
         people.close()
     assert people.source is None
+
+
+@pytest.mark.parametrize("what", ["everybody's folder", "the mark", "another's mark"])
+def test_a_watcher_concludes_nothing_that_may_be_somebody_elses_doing(watcher: Watcher, what: str) -> None:
+    people, before = watcher.library.people, watcher.app.catalog.journal.newest()
+    mark = (people / MARKER).read_text()
+    if what == "everybody's folder":
+        for folder in ("Anna", "_unnamed"):
+            (people / folder).rename(watcher.library.base / f"away{folder}")
+    else:
+        (people / "Anna").rename(people / "Johanna")
+        (people / MARKER).unlink()
+        if what == "another's mark":
+            (people / MARKER).write_text(mark.replace(watcher.app.catalog.library_id, "another"))
+    for _ in range(2):
+        watcher.hears("Anna/", "Johanna/", "_unnamed/", MARKER)
+    assert watcher.app.catalog.journal.newest() == before
+    assert watcher.names == ["Anna"]
+    assert not (people / "Anna").exists(), "nor is anything put back"
+    if what == "everybody's folder":
+        for folder in ("Anna", "_unnamed"):
+            (watcher.library.base / f"away{folder}").rename(people / folder)
+        (people / "Anna").rename(people / "Johanna")
+    else:
+        (people / MARKER).write_text(mark)
+    watcher.hears("Johanna/")
+    watcher.after(300)
+    assert watcher.names == ["Johanna"]

@@ -445,8 +445,10 @@ class PeopleFolder:
             FolderError: it cannot be used, or is not marked any more.
         """
         fault = None if self._is_checked else fault_beside(self.root, self._catalog.roots.all())
-        if fault is None and is_folder(self.root) and not owner_of(self.root):
-            fault = self._fault()
+        if fault is None and is_folder(self.root):
+            owner = owner_of(self.root)
+            is_foreign = owner != self._catalog.library_id if self._is_checked else not owner
+            fault = self._fault() if is_foreign else None
         if fault is not None:
             raise FolderError(str(fault))
         if self._is_checked and (self._is_tried or not (self.root / MARKER).exists()):

@@ -69,7 +69,9 @@ def test_two_folders_that_have_each_others_names_are_two_names_also_on_photos_of
     other = {"Anna": "Ben", "Ben": "Anna"}
     assert whose(place) == {photo: [other.get(one, one) for one in people] for photo, people in before.items()}
     assert run("folders").out.endswith("0 steps taken\n")
-    assert run("undo").code == 0
+    undone = run("undo")
+    assert undone.out.startswith("undone: Anna named Ben, Ben named Anna, in the people folder\n")
+    assert undone.code == 0
     assert (whose(place), set(place.tree())) == (before, tree)
     assert run("folders").out.endswith("0 steps taken\n")
 
@@ -438,3 +440,10 @@ def test_what_is_left_alone_for_one_reason_in_one_folder_is_said_once(place: Lib
     told = run("folders").out
     assert "Ben/1.txt: left alone, it stands for no photo of the library (the same of 6 more in Ben)" in told
     assert told.count("left alone") == 1
+
+
+def test_a_command_about_somebody_hidden_says_why_there_is_no_folder(place: Library, run: Any) -> None:
+    run("hide", "Anna")
+    told = run("rename", "Anna", "Anne").out
+    assert "Anne is hidden, and has no folder; `facewatch show p1` makes one" in told
+    assert "Anne" not in {path.name for path in place.people.iterdir()}

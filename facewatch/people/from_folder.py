@@ -172,7 +172,8 @@ class Conclusions:
         exchanged = _exchanged(seen)
         if exchanged:
             follow = partial(self._follow_all, exchanged)
-            self._attempt(exchanged[0].new, partial(self._exchange, exchanged), follow)
+            named = [(self._label(one.person_id), one.new) for one in exchanged]
+            self._attempt(exchanged[0].new, partial(self._exchange, exchanged), follow, exchanged=named)
         for one in seen.observations:
             match one:
                 case FolderRenamed() if one in exchanged:
@@ -205,12 +206,14 @@ class Conclusions:
         left = tuple(self.asides), tuple(self.asked)
         return Reading(tuple(self.made), *left, seen.doubt, seen.n_changes, frozenset(self._held))
 
-    def _attempt(self, path: str, decide: Callable[[], None], follow: Callable[[], None] = lambda: None) -> None:
+    def _attempt(
+        self, path: str, decide: Callable[[], None], follow: Callable[[], None] = lambda: None, **reason: object
+    ) -> None:
         """Decide as one, all or nothing; `follow` keeps on record where folders are now, whatever may be decided: they
-        may have to be moved back."""
+        may have to be moved back. `reason` is recorded."""
         n_made = len(self.made)
         try:
-            with self.decisions.as_one(source=SOURCE), self.decisions.all_or_none():
+            with self.decisions.as_one(source=SOURCE, **reason), self.decisions.all_or_none():
                 follow()
                 decide()
         except (DecisionError, NotKnownError) as error:

@@ -50,8 +50,11 @@ def lines(catalog: Catalog, made: Decided | Renamed, people_folder: Path) -> Ite
         yield f"{plural(len(decided.released), 'face')} {made_room} to nobody now{_from_whom(decided.let_go)}"
         yield from _faces(catalog, decided, decided.released)
     person = catalog.people.one(decided.people[0]) if decided.people else None
-    if person and person.folder and decided.action in _HAVE_FOLDER:
-        yield str(people_folder / person.folder)
+    if person and decided.action in _HAVE_FOLDER:
+        if person.is_hidden:
+            yield f"{person.label} is hidden, and has no folder; `facewatch show {ids.person(person.id)}` makes one"
+        elif person.folder:
+            yield str(people_folder / person.folder)
 
 
 def said_on_page(catalog: Catalog, made: Decided | Renamed) -> str:
@@ -214,6 +217,8 @@ def _done(entry: Entry, *, has_ids: bool) -> str:
     n_photos = plural(data.get("n_photos", 0), "photo")
     taken, let_go = _losses_text(data, has_ids=has_ids)
     cover = f"face {ids.face(data.get('face', 0))} stands" if has_ids else "a face chosen that stands"
+    if entry.action == "rename" and entry.parent_id is None and "exchanged" in data:
+        return ", ".join(f"{before} named {name}" for before, name in data["exchanged"])
     if entry.action == "rename":
         return f"{data['before']} named {data['name']}" if "before" in data else f"named {data['name']}"
     if entry.action == "merge" and "merged" in data:

@@ -146,8 +146,20 @@ def test_a_photo_has_its_own_file_before_that_of_another() -> None:
     assert takeout.files_of(photos, files) == dict(zip(photos, files, strict=True))
 
 
+NO_TEXT = '{"people": [{"name": "\\ud800 and half a smile"}]}'
+"""As programs write it that cut names in the middle of a character."""
+
+
+def test_a_name_that_is_no_text_ends_no_scan(library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    (library.photos / "a.png.json").write_text(NO_TEXT)
+    library.scan()
+    assert who_is_on(library, "a.png") == [None]
+
+
 @pytest.mark.parametrize(
-    "content", ['{"people": 3}', '{"people": [{"name": 3}, "x", {}]}', "[]", "3", '{"people": [{"name": " "}]}']
+    "content",
+    ['{"people": 3}', '{"people": [{"name": 3}, "x", {}]}', "[]", "3", '{"people": [{"name": " "}]}', NO_TEXT],
 )
 def test_json_of_another_kind_names_nobody(content: str) -> None:
     assert takeout.read(content.encode()).is_empty

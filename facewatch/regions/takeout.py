@@ -12,6 +12,7 @@ from typing import Any
 from facewatch.errors import RegionsError
 from facewatch.regions.model import PhotoRegions, Place
 from facewatch.regions.xmp import MAX_NAME, MAX_REGIONS
+from facewatch.text import whole_text
 
 MOST_BYTES = 1_048_576
 """Of one file; they have some hundred to some thousand."""
@@ -46,7 +47,9 @@ def read(data: bytes) -> PhotoRegions:
 def _names(content: Any) -> list[str]:
     people = content.get("people") if isinstance(content, Mapping) else None
     said = [one.get("name") for one in people if isinstance(one, Mapping)] if isinstance(people, list) else []
-    return [name.strip()[:MAX_NAME] for name in said if isinstance(name, str) and name.strip()]
+    names = [name.strip()[:MAX_NAME] for name in said if isinstance(name, str) and name.strip()]
+    # JSON can spell half a character, which no name has, and no database takes.
+    return [name for name in names if name == whole_text(name)]
 
 
 def files_of(photos: Collection[str], files: Collection[str]) -> dict[str, str]:

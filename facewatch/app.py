@@ -60,7 +60,7 @@ from facewatch.settings import (
     sidecar_settings_of,
     watch_settings_of,
 )
-from facewatch.types import EngineInfo, OnDemand
+from facewatch.types import DECODER_VERSION, EngineInfo, OnDemand
 from facewatch.watcher.schedule import WatchSettings
 
 if TYPE_CHECKING:
@@ -415,11 +415,9 @@ def _workers(config: Config, engine: WantedEngine) -> WorkerPool:
 
 def _what_faults_depend_on(config: Config, engine: WantedEngine) -> str:
     """Return what decides which files can be used, besides the files themselves."""
-    from facewatch import decode
-
     memory = memory_limit(config["resources.memory_mb"])
     settings = (config["library.max_megapixels"], config["resources.photo_seconds"])
-    return " ".join(map(str, (decode.VERSION, engine.name, memory, *settings)))
+    return " ".join(map(str, (DECODER_VERSION, engine.name, memory, *settings)))
 
 
 def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: str) -> None:

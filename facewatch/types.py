@@ -444,6 +444,11 @@ class Kept(Generic[_T]):
         """Held by who finds out a new value, so that others wait for that and do not do the same beside it."""
 
 
+DECODER_VERSION = 3
+"""Raise it whenever files that could not be used before may be usable now: what had a fault is then read again. It
+stands here because every scan asks for it, and decoders take 0.05 s to import."""
+
+
 class OnDemand(Generic[_T]):
     """A part that is made when it is asked for first, because most commands need none."""
 

@@ -253,7 +253,7 @@ def plan(
     )
     photos_of = {p: {photos[i] for i in range(n) if people[i] == p} for p in set(people) - {NOBODY}}
     return plan_groups(
-        table, photos_of, Labels(labels), rejections or {}, apart or {}, staying=staying, ceiling=CEILING
+        table, photos_of, lambda: Labels(labels), rejections or {}, apart or {}, staying=staying, ceiling=CEILING
     )
 
 

@@ -375,6 +375,18 @@ def test_a_decision_does_not_load_what_only_grouping_needs() -> None:
     assert answer.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_scan_that_finds_nothing_new_loads_no_network_and_no_decoder(library: Library) -> None:
+    library.draw("anna.png", (1, 0))
+    heavy = "{'scipy', 'dlib', 'PIL', 'cv2', 'onnx', 'onnxruntime', 'insightface', 'sklearn', 'facewatch.decode'}"
+    words = ["scan", "--json", str(library.photos), "--catalog", str(library.catalog), "--people", str(library.people)]
+    code = f"import sys; from facewatch.cli import main; main({words}); print(sorted({heavy} & set(sys.modules)))"
+    for n_new in (1, 0):
+        answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+        said, _, loaded = answer.stdout.rstrip("\n").rpartition("\n")
+        assert json.loads(said)["n_new"] == n_new
+        assert loaded == "[]"
+
+
 def test_a_fault_of_our_own_is_one_line_and_with_vv_the_whole_story(
     library: Library, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 __all__ = [
     "HEAD_BYTES",
     "MAX_PIXELS",
-    "VERSION",
     "WORKING_SIDE",
     "Peeked",
     "claims_to_be_photo",
@@ -61,9 +60,6 @@ __all__ = [
     "taken_at",
 ]
 
-
-VERSION = 3
-"""Raise it whenever files that could not be used before may be usable now: what had a fault is then read again."""
 
 MAX_PIXELS = 200_000_000
 """Width times height of the largest photo that is decoded: 200 MP is the largest phone sensor."""

@@ -36,7 +36,7 @@ class Group:
 def plan_groups(
     table: FaceTable,
     photos_of: Mapping[int, set[int]],
-    clusterer: Clusterer,
+    clusterer: Callable[[], Clusterer],
     rejections: Mapping[int, Collection[int]],
     cannot_links: Mapping[int, Collection[int]],
     *,
@@ -47,6 +47,7 @@ def plan_groups(
 
     Args:
         photos_of: the photos of each person without a name, also by faces that are not in the table.
+        clusterer: makes what groups them; not called where there are not two faces: most methods take SciPy, 0.2 s.
         rejections: whom each face is not, as users said.
         cannot_links: whom each person is not, as users said.
         staying: those of the people without a name about whom users said something; they may only grow.
@@ -58,7 +59,9 @@ def plan_groups(
         # Alone they would start a person beside that one, who then takes what is that one's.
         is_grouped[second] = False
     rows = np.flatnonzero(is_grouped)
-    labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows], ids=table.ids[rows])
+    if len(rows) < 2:
+        return []
+    labels = clusterer().fit_predict(table.embeddings[rows], photos=table.photos[rows], ids=table.ids[rows])
     homes = _homes(table.people[rows], labels)
     homes |= _homes_of_second_faces(table, [p for p in photos_of if p not in homes], homes, ceiling)
     settled = set(homes.values()) | set(labels[np.isin(table.ids[rows], list(rejections))].tolist())

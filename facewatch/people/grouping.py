@@ -13,7 +13,7 @@ from facewatch.catalog import NOBODY
 from facewatch.cohort import Middles, middles
 from facewatch.fs import sidecar
 from facewatch.fs.sidecar import beside
-from facewatch.types import Tier
+from facewatch.types import OnDemand, Tier
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog, FaceTable, Person
@@ -102,7 +102,7 @@ class Grouping:
                 run_id = runs.start("recluster", now, strictness=self.settings.strictness)
                 runs.end(run_id, {}, now)
             self._identities.start_run("recluster", run_id)
-        result = self._identities.recluster(self.clusterer(method), is_dry_run=is_dry_run)
+        result = self._identities.recluster(OnDemand(lambda: self.clusterer(method)), is_dry_run=is_dry_run)
         if not is_dry_run:
             with self._catalog.write():
                 self.record_grouped(self.settings, hubs_of(self._catalog, self._engine))

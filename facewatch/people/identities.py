@@ -306,7 +306,7 @@ class Identities:
 
     # --- grouping ---
 
-    def recluster(self, clusterer: Clusterer, *, is_dry_run: bool = False) -> Reclustered:
+    def recluster(self, clusterer: Callable[[], Clusterer], *, is_dry_run: bool = False) -> Reclustered:
         """Group the pool together with the people without a name, who may grow; machine-made ones may join another.
 
         They lose no face but one of two in a photo, when they join who is in that photo, too. Named and hidden people
@@ -329,7 +329,7 @@ class Identities:
         # Somebody new of one round may have become part of another in the next.
         return _report(n_pool, n_matched, groups, self._catalog.people.n_since(newest))
 
-    def _group_once(self, clusterer: Clusterer) -> list[Group]:
+    def _group_once(self, clusterer: Callable[[], Clusterer]) -> list[Group]:
         """Group and apply it. The thinking happens on a snapshot, outside the write lock; if somebody wrote meanwhile,
         it starts over."""
         for _ in range(_ATTEMPTS):
@@ -342,7 +342,7 @@ class Identities:
                     return plan
         raise CatalogError("the catalog changed again and again while grouping; try again later")
 
-    def _plan(self, clusterer: Clusterer) -> tuple[FaceTable, list[Group]]:
+    def _plan(self, clusterer: Callable[[], Clusterer]) -> tuple[FaceTable, list[Group]]:
         table = self._load()
         # Matching alone knows which photos are too old for somebody.
         unnamed = [

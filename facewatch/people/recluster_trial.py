@@ -107,7 +107,7 @@ class ReclusterTrial:
             run_id = copy.runs.start(RECLUSTER, now, strictness=self.settings.strictness)
             self.identities.start_run(RECLUSTER, run_id)
             loose = self._release(before) if self.is_from_scratch else frozenset[int]()
-            self.identities.recluster(clusterer)
+            self.identities.recluster(lambda: clusterer)
             kept = self._kept = _kept_ids(before, copy.assignments.all_people(), loose)
             _retire_emptied(copy, before, loose.difference(kept.values()))
         for change in record.changes:

@@ -447,3 +447,17 @@ def test_a_command_about_somebody_hidden_says_why_there_is_no_folder(place: Libr
     told = run("rename", "Anna", "Anne").out
     assert "Anne is hidden, and has no folder; `facewatch show p1` makes one" in told
     assert "Anne" not in {path.name for path in place.people.iterdir()}
+
+
+def test_a_name_that_a_folder_gave_up_may_be_anothers_at_once(place: Library, run: Any) -> None:
+    before, tree = whose(place), set(place.tree())
+    (place.people / "Anna").rename(place.people / "Zoe")
+    (place.people / "_unnamed/Person 0003").rename(place.people / "Anna")
+    told = run("folders").out
+    assert "Anna is Zoe now, because the folder is called so" in told
+    assert "Person 0003 is Anna now, because the folder is called so" in told
+    other = {"Anna": "Zoe", "Person 0003": "Anna"}
+    assert whose(place) == {photo: [other.get(str(one), one) for one in people] for photo, people in before.items()}
+    assert run("folders").out.endswith("0 steps taken\n")
+    assert run("undo").code == 0
+    assert (whose(place), set(place.tree())) == (before, tree)

@@ -513,3 +513,32 @@ def test_a_folder_with_a_dot_before_its_name_is_gone_and_with_any_other_hidden_n
     view = dataclasses.replace(here.view(), hidden={".unison.Anne.unison.tmp": links["Anna"]})
     seen = read_back(here.links, here.folders, view, most_changes=200)
     assert (seen.observations, seen.n_changes) == ((FolderOnTheWay(1, ".unison.Anne.unison.tmp"),), 0)
+
+
+def test_folders_of_which_each_has_the_name_of_the_next_are_renamed(here: Place) -> None:
+    here.move("Anna", "Zoe")
+    here.move("_unnamed/Person 0003", "Anna")
+    assert here.seen() == [FolderRenamed(1, "Anna", "Zoe"), FolderRenamed(3, "_unnamed/Person 0003", "Anna")]
+
+
+def test_folders_that_have_each_others_names_are_known_though_something_else_was_done_in_them() -> None:
+    here = Place({1: {1, 2, 3, 7}, 2: {1, 4, 8, 9}})
+    here.move("Anna", "x")
+    here.move("Ben", "Anna")
+    here.move("x", "Ben")
+    here.move("Ben/2.jpg", "Ben/beach.jpg")
+    here.delete("Anna/8.jpg")
+    second, eighth = here.link("Anna/2.jpg"), here.link("Ben/8.jpg")
+    assert here.seen() == [
+        FolderRenamed(1, "Anna", "Ben"),
+        FolderRenamed(2, "Ben", "Anna"),
+        LinkKept(second, "Ben/beach.jpg", second.stamp),
+        LinkGone(eighth),
+    ]
+
+
+def test_most_links_of_somebody_in_a_new_folder_are_somebody_new(here: Place) -> None:
+    here.tree["Zoe"] = FolderEntry("dir")
+    for photo in (2, 3):
+        here.move(f"Anna/{photo}.jpg", f"Zoe/{photo}.jpg")
+    assert {type(one) for one in here.seen()} == {LinkMoved}

@@ -208,25 +208,37 @@ class _Reader:
         return None
 
     def _find_exchanged(self) -> Iterator[FolderRenamed]:
-        """Yield the folders that have each other's names: all links of each person stand in that of the next, round to
-        the first. On photos of several of them links stand as they were."""
-        homes = {home: p for p, home in self._homes.items() if home in self._view.folders} if self._left else {}
-        to = {p: place for p in homes.values() if (place := self._whole_in(p, homes)) is not None}
-        exchanged = [p for p in sorted(to) if _leads_back(p, {one: homes[place] for one, place in to.items()})]
-        for person_id in exchanged:
+        """Yield the folders that have each other's names, and those of which each has that of the next: most links of
+        each person stand where those of the next were. On photos of several of them links stand as they were."""
+        owners = {home: p for p, home in self._homes.items() if home in self._view.folders} if self._left else {}
+        to = {p: place for p in self._homes if owners and (place := self._mostly_in(p)) is not None}
+        exchanged: set[int] = set()
+        for person_id in to:
+            row = [person_id]
+            while (owner := owners.get(to[row[-1]])) in to and owner is not None and owner not in row:
+                row.append(owner)
+            is_first_gone = self._homes[person_id] not in owners and owner is None and len(row) > 1
+            if is_first_gone or owner == person_id:
+                exchanged.update(row)
+        for person_id in sorted(exchanged):
             yield FolderRenamed(person_id, self._homes[person_id], to[person_id])
         for person_id in exchanged:
             self._follow(person_id, to[person_id])
 
-    def _whole_in(self, person_id: int, homes: Mapping[str, int]) -> str | None:
-        """Return which other of these folders, of people with names, holds all links of a person; None: none does."""
+    def _mostly_in(self, person_id: int) -> str | None:
+        """Return which other folder, as people with names have, holds more links of a person than their own, and most
+        of all; None: none does."""
         own, mine = self._homes[person_id], self._by_person.get(person_id, ())
-        for place in self._votes(person_id) if _is_top(own) else ():
-            paths = [place + link.path.removeprefix(own) for link in mine]
-            are_there = all(_bears(self._view.entry(path), link) for path, link in zip(paths, mine, strict=True))
-            if place in homes and place != own and _is_top(place) and are_there:
-                return place
-        return None
+        if all(link.link_id not in self._missing for link in mine):
+            return None
+        places = [place for place in self._votes(person_id) if place != own and _is_top(place)]
+        counts = Counter({place: self._n_standing(mine, own, place) for place in places})
+        [(best, n_links)] = counts.most_common(1) or [("", 0)]
+        return best if n_links > max(self._n_standing(mine, own, own), len(mine) // 2) else None
+
+    def _n_standing(self, links: Iterable[RecordedLink], home: str, place: str) -> int:
+        """Return how many of these links stand in a folder as they did in another."""
+        return sum(_bears(self._view.entry(place + link.path.removeprefix(home)), link) for link in links)
 
     def _votes(self, person_id: int) -> Counter[str]:
         """Return in which folders how many links of a person, or their photos in the place of links, stand under their
@@ -506,14 +518,6 @@ def _matched(
 
 def _is_top(folder: str) -> bool:
     return "/" not in folder and not folder.startswith("_")
-
-
-def _leads_back(start: int, to: Mapping[int, int]) -> bool:
-    """Whether who follows these steps comes back to where they began."""
-    one, n_steps = to.get(start), 0
-    while one is not None and one != start and n_steps < len(to):
-        one, n_steps = to.get(one), n_steps + 1
-    return one == start
 
 
 def _owner_of(folder: str, homes: Mapping[str, int]) -> int | None:

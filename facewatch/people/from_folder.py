@@ -492,9 +492,10 @@ class Conclusions:
 
 
 def _exchanged(seen: ReadBack) -> list[FolderRenamed]:
-    """Return the folders that have each other's names."""
+    """Return the folders that have each other's names, or one that of the next."""
     renamed = [one for one in seen.observations if isinstance(one, FolderRenamed)]
-    return [one for one in renamed if one.new in {other.old for other in renamed}]
+    old, new = {one.old for one in renamed}, {one.new for one in renamed}
+    return [one for one in renamed if one.new in old or one.old in new]
 
 
 def _aside(one: FolderRenamed) -> str:

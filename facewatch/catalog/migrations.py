@@ -6,8 +6,7 @@ opens the catalog with another tool reads them in `.schema`.
 
 from __future__ import annotations
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
+from facewatch.database import Database, Migrations
 
 MIGRATIONS = Migrations("facewatch")
 

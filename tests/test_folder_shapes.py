@@ -251,6 +251,17 @@ def test_people_together_are_those_who_were_called_so_whatever_they_are_called_n
         assert together(pair) == {"Anne & Ben/a.png", "Anne & Ben/h.png"}
 
 
+def test_people_together_are_also_those_whom_they_were_merged_into(pair: Library) -> None:
+    with pair.app(TOGETHER) as app:
+        app.folder.sync()
+        app.corrections.rename("p3", "Zoe")
+        decide(app, lambda d: d.merge("Zoe", ["Anna"]))
+        assert together(pair) == {"Zoe & Ben/a.png", "Zoe & Ben/h.png"}
+        assert app.folder.plan().faults == ()
+        app.corrections.undo(1)
+        assert together(pair) == {"Anna & Ben/a.png", "Anna & Ben/h.png"}
+
+
 def test_a_folder_of_people_together_is_called_as_they_are(pair: Library) -> None:
     with pair.app({"folders.together": ["ben & ANNA"]}) as app:
         app.folder.sync()

@@ -111,12 +111,22 @@ class People(TableAccess):
         return dict(rows.fetchall())
 
     def former_names(self) -> dict[str, int]:
-        """Return who had a name that a user has changed since, by name; of several who had it the last."""
-        rows = self._db.execute(
+        """Return who had a name that a user has changed since, or has who had it as part of them now, by name; of
+        several who had it the last."""
+        renamed = self._db.execute(
             "SELECT json_extract(details, '$.before'), json_extract(details, '$.people[0]') FROM journal"
             " WHERE action = 'rename' ORDER BY id"
-        )
-        return dict(rows.fetchall())
+        ).fetchall()
+        merged = self._db.execute("SELECT id, name, merged_into FROM people WHERE merged_into IS NOT NULL").fetchall()
+        into = {person_id: other for person_id, _, other in merged}
+
+        def now(person_id: int) -> int:
+            while person_id in into:
+                person_id = into[person_id]
+            return person_id
+
+        had = dict(renamed) | {name: person_id for person_id, name, _ in merged if name is not None}
+        return {name: now(person_id) for name, person_id in had.items()}
 
     def all_names(self) -> dict[int, str]:
         """Return the names of all people that have or had one, also of those that live no longer."""

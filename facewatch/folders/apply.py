@@ -9,7 +9,8 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from shutil import disk_usage
 
@@ -43,6 +44,7 @@ from facewatch.folders.model import (
     time_of_face,
 )
 from facewatch.fs.atomic import exists, rename_apart
+from facewatch.fs.mounts import is_folder
 from facewatch.text import plural
 
 _BATCH = 1000
@@ -97,7 +99,7 @@ def apply(
                     work.do(action)
         finally:
             ledger.commit()
-    return Applied(work.n_made, work.n_removed, work.n_moved, (*todo.faults, *work.faults))
+    return Applied(work.n_made, work.n_removed, work.n_moved, (*todo.faults, *work.all_faults()))
 
 
 class _Work:
@@ -120,6 +122,8 @@ class _Work:
         self._is_making = False
         self._failed: set[str] = set()
         """Folders that could not be made, moved or entered: one cause gives one fault, not one per link."""
+        self._away: Counter[str] = Counter()
+        """How many photos could not be had, by the library that is not there."""
 
     def do(self, action: Action) -> None:
         """Do one action; a fault of its own is noted, one of the whole disk is raised."""
@@ -131,9 +135,23 @@ class _Work:
         except OSError as error:
             if error.errno in FULL:
                 raise refusal(self._shown, error) from error
-            self.faults.append(printable(f"cannot {action}: {error.strerror}"))
+            if isinstance(action, MakeLink) and (library := self._library_away(action.source)) is not None:
+                self._away[library] += 1
+            else:
+                self.faults.append(printable(f"cannot {action}: {error.strerror}"))
             if isinstance(action, MoveFolder | MakeFolder) or isinstance(error, NotADirectoryError):
                 self._give_up(action)
+
+    def _library_away(self, source: str) -> str | None:
+        """Return the library of a photo, if it is not there; None: it is, or none is known of."""
+        library = next((root for root in self._libraries if source.startswith(f"{root.rstrip('/')}/")), None)
+        return library if library is not None and not is_folder(Path(library)) else None
+
+    def all_faults(self) -> Iterator[str]:
+        yield from self.faults
+        for library, n in self._away.items():
+            wait = f"{plural(n, 'photo')} of people {'waits' if n == 1 else 'wait'}"
+            yield printable(f"{library}: is not there; {wait} for it")
 
     def _give_up(self, action: Action) -> None:
         """Leave the folder alone; what could not leave its place has it still, whoever was to come there next."""

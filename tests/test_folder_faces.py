@@ -3,9 +3,11 @@ links."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from facewatch.app import App
 from facewatch.config import load_config
 from facewatch.folders.ledger import INTENTS
 from facewatch.folders.marks import key_of
+from facewatch.folders.model import MakeLink
 from facewatch.folders.recovery import intents_of
 from facewatch.types import Match
 
@@ -243,3 +246,25 @@ def test_faces_that_were_made_and_not_recorded_are_known_again(family: Library) 
     with family.app(FACES) as app:
         assert {(row.path, row.stamp) for row in app.catalog.links.all()} == recorded
     assert inodes(family) == before
+
+
+def test_others_decide_while_faces_are_cut(family: Library) -> None:
+    """Cutting a whole library takes hours; nobody has to wait for that."""
+    seconds, n_standing = itertools.count(), []
+
+    def sleep(_: float) -> None:
+        n_standing.append(len(standing(family)))
+        if n_standing[-1] == 3:
+            with family.app() as other, other.corrections.following_later():
+                other.corrections.rename("Anna", "Zoe")
+
+    with family.app(FACES) as app:
+        app.folder._clock = lambda: float(next(seconds))
+        app.catalog.give_way = partial(app.catalog.give_way, sleep=sleep)  # type: ignore[method-assign]
+        done = app.folder.sync()
+        assert done.n_made == len([one for one in done.actions if isinstance(one, MakeLink)])
+        assert app.folder.plan().is_empty
+    assert n_standing[:3] == [1, 2, 3]
+    assert len(n_standing) >= 7
+    assert {"Zoe/a.jpg", "Ben/a.jpg"} < set(standing(family))
+    assert synced(family) == []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,9 @@ MIGRATION_BACKUPS = 3
 """How many of the backups before migrations are kept."""
 
 
+_GIVE_WAY_SECONDS = 0.05
+"""Longer than who waits for a lock looks away."""
+
 RUN_WAIT_SECONDS = 1.0
 """How long a run waits for another; those that only ask who runs hold the lock for some microseconds."""
 
@@ -143,6 +147,7 @@ class Catalog(Tables):
         self.now = now
         self._patience = patience(path)
         self._is_exclusive = False
+        self._held = ExitStack()
         check_place(path)
         with clear_errors(path):
             self._db = connect(path, self._patience)
@@ -188,16 +193,33 @@ class Catalog(Tables):
         if self._is_exclusive:
             yield
             return
-        with file_lock(
-            beside(self.path, sidecar.WRITE_LOCK),
-            wait_seconds=self._patience.seconds,
-            purpose="a facewatch that writes",
-        ):
+        with self._held:
+            self._held.enter_context(self._write_lock())
             self._is_exclusive = True
             try:
                 yield
             finally:
                 self._is_exclusive = False
+
+    @property
+    def is_exclusive(self) -> bool:
+        return self._is_exclusive
+
+    def give_way(self, *, sleep: Callable[[float], None] = time.sleep) -> bool:
+        """Let others write for a moment, amid `exclusive` and outside of transactions; whether nobody did.
+
+        Raises:
+            BusyError: another process has been writing for too long.
+        """
+        version = self.version()
+        self._held.close()
+        sleep(_GIVE_WAY_SECONDS)
+        self._held.enter_context(self._write_lock())
+        return self.version() == version
+
+    def _write_lock(self) -> AbstractContextManager[None]:
+        lock = beside(self.path, sidecar.WRITE_LOCK)
+        return file_lock(lock, wait_seconds=self._patience.seconds, purpose="a facewatch that writes")
 
     @contextmanager
     def write(self, *, is_lasting: bool = False) -> Iterator[None]:

@@ -64,6 +64,7 @@ def apply(
     make_face: FaceMaker | None = None,
     libraries: Sequence[Path] = (),
     intend: Callable[[Sequence[Action]], None] = lambda _: None,
+    pause: Callable[[], bool] = lambda: True,
 ) -> Applied:
     """Do what the plan says, each action first on disk and then in the ledger; safe to stop anywhere.
 
@@ -74,6 +75,7 @@ def apply(
         libraries: the roots of the library. What a hard link or a copy is made of is reached from there without
             following a link, so that nothing from elsewhere gets into the people folder.
         intend: is called with what comes next, some actions at a time (see `recovery`).
+        pause: is called after each link that took its time; False: the plan does not hold any more, the rest is left.
 
     Raises:
         FolderError: the folder is gone; the disk is full or read-only. What was done until then is in the ledger.
@@ -90,16 +92,33 @@ def apply(
         work = _Work(opened, root, kind, ledger, make_link, [os.fspath(library) for library in libraries], make_face)
         work.discard_part()
         try:
-            for start in range(0, len(todo.actions), _BATCH):
-                batch = todo.actions[start : start + _BATCH]
-                # What was done before must be on record by then: later intents take the place of earlier ones.
-                ledger.commit()
-                intend(batch)
-                for action in batch:
-                    work.do(action)
+            is_whole = all(_do_some(work, batch, ledger, intend, pause) for batch in _batches(todo.actions))
         finally:
             ledger.commit()
-    return Applied(work.n_made, work.n_removed, work.n_moved, (*todo.faults, *work.all_faults()))
+    faults = (*todo.faults, *work.all_faults())
+    return Applied(work.n_made, work.n_removed, work.n_moved, faults, todo.actions[: work.n_tried], is_whole)
+
+
+def _batches(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
+    yield from (actions[start : start + _BATCH] for start in range(0, len(actions), _BATCH))
+
+
+def _do_some(
+    work: _Work,
+    batch: Sequence[Action],
+    ledger: Ledger,
+    intend: Callable[[Sequence[Action]], None],
+    pause: Callable[[], bool],
+) -> bool:
+    """Do these actions, and return whether to go on."""
+    # What was done before must be on record by then: later intents take the place of earlier ones.
+    ledger.commit()
+    intend(batch)
+    for action in batch:
+        work.do(action)
+        if work.is_slow and isinstance(action, MakeLink) and not action.is_done and not pause():
+            return False
+    return True
 
 
 class _Work:
@@ -116,6 +135,9 @@ class _Work:
         make_face: FaceMaker | None,
     ) -> None:
         self.n_made = self.n_removed = self.n_moved = 0
+        self.n_tried = 0
+        self.is_slow = kind in ("face", "copy")
+        """What it makes takes its time."""
         self.faults: list[str] = []
         self._opened, self._shown, self._libraries = opened, shown, libraries
         self._kind, self._ledger, self._make, self._make_face = kind, ledger, make_link, make_face
@@ -127,6 +149,7 @@ class _Work:
 
     def do(self, action: Action) -> None:
         """Do one action; a fault of its own is noted, one of the whole disk is raised."""
+        self.n_tried += 1
         if _folder_of(action) in self._failed:
             self._give_up(action)
             return

@@ -280,6 +280,13 @@ class Applied:
     """What could not be done, one line each; the next run tries again."""
     actions: tuple[Action, ...] = ()
     """What was planned."""
+    is_whole: bool = True
+    """Nothing was left because somebody decided something meanwhile."""
+
+    def after(self, before: Applied) -> Applied:
+        """Return what was done in all, where this was done after that."""
+        counts = before.n_made + self.n_made, before.n_removed + self.n_removed, before.n_moved + self.n_moved
+        return Applied(*counts, self.faults, (*before.actions, *self.actions), self.is_whole)
 
 
 def describe(actions: Iterable[Action]) -> list[str]:

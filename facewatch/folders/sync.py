@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -146,6 +147,28 @@ class _Seen:
     """Years that somebody moved all links out of."""
 
 
+class _Pace:
+    """Lets others write now and then, while links are made that take their time."""
+
+    def __init__(self, catalog: Catalog, clock: Callable[[], float], *, is_held: bool) -> None:
+        """`is_held`: the right to write is somebody's who holds it for more than this."""
+        self._catalog, self._clock, self._is_held = catalog, clock, is_held
+        self._since = clock()
+
+    def pause(self, ledger: CatalogLedger) -> bool:
+        """Return whether what was planned holds still."""
+        if self._is_held or self._clock() - self._since < _HELD_SECONDS:
+            return True
+        ledger.commit()
+        is_alone = self._catalog.give_way()
+        self._since = self._clock()
+        return is_alone
+
+
+_HELD_SECONDS = 0.3
+"""For so long nobody else may decide anything: whoever waits a second thinks that it hangs."""
+
+
 class PeopleFolder:
     """The folders of all people, kept as the catalog says."""
 
@@ -159,6 +182,7 @@ class PeopleFolder:
         after_sync: Callable[[Collection[int] | None], None] = lambda _: None,
         make_link: LinkMaker = make_link,
         cutting: Callable[[Sequence[Action]], AbstractContextManager[FaceMaker | None]] = lambda _: nullcontext(),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`before_sync` is called before it is asked what the catalog wants of it, `after_sync` when the folders of
         these people, or of everybody (None), are as it does."""
@@ -171,6 +195,7 @@ class PeopleFolder:
         self._kind: LinkKind | None = shape.kind
         self._make_link = make_link
         self._cutting = cutting
+        self._clock = clock
         self._is_checked = False
         self._is_tried = False
         """Links were tried with a photo, or it is set of what kind they are."""
@@ -277,7 +302,16 @@ class PeopleFolder:
         if only is not None and not only:
             return Applied(0, 0, 0, ())
         self._before_sync()
+        done = self._sync(only, is_repair=is_repair)
+        while not done.is_whole:
+            done = self._sync(None, is_repair=is_repair).after(done)
+        return done
+
+    def _sync(self, only: Collection[int] | None, *, is_repair: bool) -> Applied:
+        """Do as `sync`, until another process decides something."""
+        is_outermost = not self._catalog.is_exclusive
         with self._catalog.exclusive():
+            pace = _Pace(self._catalog, self._clock, is_held=not is_outermost)
             self.check()
             ledger = CatalogLedger(self._catalog, self.kind, self._extras)
             self._resume(ledger)
@@ -296,38 +330,44 @@ class PeopleFolder:
             only = self._with_groups(self._concerned(only, concluded))
             only = only if only is None else set(only) - (concluded.held or set())
             plan = self._plan(only, known) if known is not None else self.plan(only)
-            if self.kind == "copy":
-                check_room(plan, self.root)
-            linked = self._hard_linked(plan, only)
-            if plan.actions:
-                self._state.begin()
-            try:
-                with self._cutting(plan.actions if self._shape.has_faces else ()) as make_face:
-                    applied = apply(
-                        plan,
-                        self.root,
-                        kind=self.kind,
-                        ledger=ledger,
-                        make_link=self._make_link,
-                        make_face=make_face,
-                        libraries=self._catalog.roots.all(),
-                        intend=ledger.intend,
-                    )
-            except FolderError:
-                ledger.commit()
-                ledger.end()  # all that was done is on record; what differs from now on is somebody's doing
-                raise
-            ledger.commit()
-            ledger.end()
-            self._state.end()
-            keep_ctimes(self._catalog, linked)
+            applied = self._apply(plan, only, ledger, pace)
         for fault in (*concluded.faults, *(fault for fault in applied.faults if fault not in self._said)):
             log.warning("%s", fault)
         self._said = self._said.union(self._wanted.groups()[1])
-        self._after_sync(only)
+        if applied.is_whole:
+            self._after_sync(only)
         if concluded.people and self.edits is not None:
             self.edits.settle()
-        return replace(applied, actions=plan.actions)
+        return applied
+
+    def _apply(self, plan: Plan, only: Collection[int] | None, ledger: CatalogLedger, pace: _Pace) -> Applied:
+        """Do what is planned, and record that it is done."""
+        if self.kind == "copy":
+            check_room(plan, self.root)
+        linked = self._hard_linked(plan, only)
+        if plan.actions:
+            self._state.begin()
+        try:
+            with self._cutting(plan.actions if self._shape.has_faces else ()) as make_face:
+                applied = apply(
+                    plan,
+                    self.root,
+                    kind=self.kind,
+                    ledger=ledger,
+                    make_link=self._make_link,
+                    make_face=make_face,
+                    libraries=self._catalog.roots.all(),
+                    intend=ledger.intend,
+                    pause=partial(pace.pause, ledger),
+                )
+        except FolderError:
+            ledger.end()  # all that was done is on record; what differs from now on is somebody's doing
+            raise
+        if applied.is_whole:
+            ledger.end()
+            self._state.end()
+        keep_ctimes(self._catalog, linked)
+        return applied
 
     @property
     def is_readable(self) -> bool:

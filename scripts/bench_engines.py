@@ -15,10 +15,12 @@ import numpy as np
 from bench_kit import SEED, Bench, Finding, Household, Spent, copy_sample, photos_below, some_of, spent_by
 from bench_labels import boxes_of_facewatch, count_true, read_labels
 from numpy.typing import NDArray
+from PIL import Image
 
 from facewatch import decode
 from facewatch.engines import arcface, load_engine
 from facewatch.engines.sessions import Sessions
+from facewatch.engines.yunet import YunetDetector, is_installed
 from facewatch.indexing.analyzer import AnalysisResult, Analyzer, LibraryFile, Recipe
 from facewatch.models.packs import find_pack
 
@@ -40,6 +42,7 @@ def measure_stages(bench: Bench) -> list[Finding]:
     engine = load_engine("face_recognition")
     analyzer = Analyzer(Recipe("face_recognition"))
     theirs = dlib.face_recognition_model_v1(face_recognition_models.face_recognition_model_location())
+    yunet = YunetDetector() if is_installed() else None
     clock = _Clock()
     n_faces, difference = 0, 0.0
     for number, path in enumerate([paths[0], *paths]):
@@ -48,6 +51,10 @@ def measure_stages(bench: Bench) -> list[Finding]:
         file = bench.photos / path
         decoded = clock.time("decode", lambda data: decode.decode(io.BytesIO(data)), file.read_bytes())
         faces = clock.time("engine", engine.analyse, decoded.pixels)
+        if yunet is not None:
+            small = np.asarray(Image.fromarray(decoded.pixels).resize((640, 480)))
+            clock.time("yunet", yunet._find, small)
+            clock.time("libfacedetection", yunet._find_itself, small)
         clock.time("all", _analyse, analyzer, LibraryFile(str(file.parent), file.name))
         if number and faces:
             crops = np.array([face.crop for face in faces])
@@ -62,8 +69,16 @@ def measure_stages(bench: Bench) -> list[Finding]:
         Finding("embed, with mirror image", n_faces / spent["embed"], "faces/s"),
         Finding("embed by dlib, without", n_faces / spent["dlib"], "faces/s"),
         Finding("our embedding against dlib's", spent["dlib"] / spent["embed"], "times as fast"),
+        *_of_yunet(spent),
         Finding("everything, one process", n / spent["all"], "photos/s"),
     ]
+
+
+def _of_yunet(spent: dict[str, float]) -> list[Finding]:
+    if "yunet" not in spent:
+        return []
+    row = "YuNet's network against libfacedetection itself, 640 x 480 pixels"
+    return [Finding(row, spent["libfacedetection"] / spent["yunet"], "times", at_least=1.5, row=row)]
 
 
 def _analyse(analyzer: Analyzer, photo: LibraryFile) -> AnalysisResult:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facewatch.engines.graphs import GraphBuilder
 from facewatch.engines.sessions import open_session
 from facewatch.errors import EngineError
 
@@ -112,9 +112,7 @@ def _tensor_at(data: bytes, position: int) -> tuple[Floats | None, int]:
 
 def build_graph(tensors: list[Floats]) -> bytes:
     """Return the network as a serialised ONNX model, input `pixels` of shape (n, 3, 150, 150)."""
-    from onnx import TensorProto, helper
-
-    graph = _NetworkBuilder(iter(tensors))
+    graph = _NetworkBuilder(tensors=iter(tensors))
     x = graph.convolve("pixels", 3, 32, kernel=7, stride=2)
     x = graph.add("Relu", x)
     x = graph.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
@@ -124,42 +122,12 @@ def build_graph(tensors: list[Floats]) -> bytes:
         n_channels = n_out
     x = graph.add("Flatten", graph.add("GlobalAveragePool", x))
     x = graph.add("MatMul", x, graph.constant(next(graph.tensors).reshape(256, 128)))
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "dlib_face_recognition_resnet_model_v1",
-            [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 3, CROP_SIDE, CROP_SIDE])],
-            [helper.make_tensor_value_info(x, TensorProto.FLOAT, ["n", 128])],
-            graph.constants,
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    return graph.model("dlib_face_recognition_resnet_model_v1", ["n", 3, CROP_SIDE, CROP_SIDE], {x: ["n", 128]})
 
 
 @dataclass
-class _NetworkBuilder:
-    """An ONNX graph in the making; every method returns the name of what it added."""
-
-    tensors: Iterator[Floats]
-    nodes: list[Any] = field(default_factory=list)
-    constants: list[Any] = field(default_factory=list)
-
-    def constant(self, array: NDArray[Any]) -> str:
-        from onnx import numpy_helper
-
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        from onnx import helper
-
-        name = f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
+class _NetworkBuilder(GraphBuilder):
+    tensors: Iterator[Floats] = field(default_factory=lambda: iter(()))
 
     def convolve(self, x: str, n_in: int, n_out: int, *, kernel: int, stride: int) -> str:
         """A convolution with the affine layer behind it folded into its weights."""

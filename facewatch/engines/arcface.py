@@ -183,7 +183,7 @@ class ArcFaceEngine:
 
     def analyse(self, pixels: Pixels, *, closer: Closer | None = None) -> list[DetectedFace]:
         """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first."""
-        bgr = np.ascontiguousarray(pixels[:, :, ::-1])
+        bgr = _bgr(pixels)
         boxes, landmarks = self._find(bgr)
         crops = self._crops(bgr, landmarks, closer)
         vectors, norms = self._recogniser.embed_with_norms(stretched(crops))
@@ -232,7 +232,7 @@ class ArcFaceEngine:
 
     def find(self, pixels: Pixels) -> list[Detection]:
         """Return where faces are, without embeddings."""
-        boxes, _ = self._find(np.ascontiguousarray(pixels[:, :, ::-1]))
+        boxes, _ = self._find(_bgr(pixels))
         return [Detection((x0, y0, x1 - x0, y1 - y0), score) for x0, y0, x1, y1, score in boxes.tolist()]
 
     def _find(self, bgr: Pixels) -> tuple[Floats, Floats]:
@@ -275,13 +275,20 @@ class ArcFaceEngine:
         transforms = [similarity(points, TEMPLATE) for points in landmarks]
         zoomed, zoom = bgr, 1.0
         if closer is not None and any(_magnification(transform) > 1 for transform in transforms):
-            zoomed = np.ascontiguousarray(closer()[:, :, ::-1])
+            zoomed = _bgr(closer())
             zoom = zoomed.shape[1] / bgr.shape[1]
         crops = [
             warp(zoomed, similarity(points * zoom, TEMPLATE)) if _magnification(transform) > 1 else warp(bgr, transform)
             for points, transform in zip(landmarks, transforms, strict=True)
         ]
         return np.array(crops, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3)[:, :, :, ::-1]
+
+
+def _bgr(pixels: Pixels) -> Pixels:
+    """Return a picture with its channels in the other order; OpenCV takes a tenth of numpy's time."""
+    import cv2
+
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def _multiple_of_32(pixels: float) -> int:

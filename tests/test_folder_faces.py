@@ -265,6 +265,14 @@ def test_others_decide_while_faces_are_cut(family: Library) -> None:
         assert done.n_made == len([one for one in done.actions if isinstance(one, MakeLink)])
         assert app.folder.plan().is_empty
     assert n_standing[:3] == [1, 2, 3]
-    assert len(n_standing) >= 7
+    assert len(n_standing) > 4, "and may decide again"
     assert {"Zoe/a.jpg", "Ben/a.jpg"} < set(standing(family))
     assert synced(family) == []
+
+
+def test_who_makes_what_one_decision_changes_is_soon_done_and_gives_no_way(cut: Library) -> None:
+    with cut.app(FACES) as app:
+        app.folder._clock = itertools.count().__next__
+        app.catalog.give_way = pytest.fail  # type: ignore[method-assign, assignment]
+        app.corrections.rename("p3", "Carl")
+    assert "Carl/e.jpg" in standing(cut)

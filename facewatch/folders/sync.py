@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections import defaultdict
@@ -150,14 +151,13 @@ class _Seen:
 class _Pace:
     """Lets others write now and then, while links are made that take their time."""
 
-    def __init__(self, catalog: Catalog, clock: Callable[[], float], *, is_held: bool) -> None:
-        """`is_held`: the right to write is somebody's who holds it for more than this."""
-        self._catalog, self._clock, self._is_held = catalog, clock, is_held
+    def __init__(self, catalog: Catalog, clock: Callable[[], float], held_seconds: float) -> None:
+        self._catalog, self._clock, self._held_seconds = catalog, clock, held_seconds
         self._since = clock()
 
     def pause(self, ledger: CatalogLedger) -> bool:
         """Return whether what was planned holds still."""
-        if self._is_held or self._clock() - self._since < _HELD_SECONDS:
+        if self._clock() - self._since < self._held_seconds:
             return True
         ledger.commit()
         is_alone = self._catalog.give_way()
@@ -167,6 +167,8 @@ class _Pace:
 
 _HELD_SECONDS = 0.3
 """For so long nobody else may decide anything: whoever waits a second thinks that it hangs."""
+_LONGEST_HELD_SECONDS = 10.0
+"""Longer than planning anew and starting workers takes, and less than others wait."""
 
 
 class PeopleFolder:
@@ -302,16 +304,20 @@ class PeopleFolder:
         if only is not None and not only:
             return Applied(0, 0, 0, ())
         self._before_sync()
-        done = self._sync(only, is_repair=is_repair)
+        # What a decision changes is soon made. Who makes it all lets others decide amid that, each time they do so more
+        # seldom: two of that kind would else plan by turns, and make nothing.
+        patient = only is None and not self._catalog.is_exclusive
+        held_seconds = _HELD_SECONDS if patient else math.inf
+        done = self._sync(only, is_repair=is_repair, held_seconds=held_seconds)
         while not done.is_whole:
-            done = self._sync(None, is_repair=is_repair).after(done)
+            held_seconds = min(2 * held_seconds, _LONGEST_HELD_SECONDS)
+            done = self._sync(only, is_repair=is_repair, held_seconds=held_seconds).after(done)
         return done
 
-    def _sync(self, only: Collection[int] | None, *, is_repair: bool) -> Applied:
+    def _sync(self, only: Collection[int] | None, *, is_repair: bool, held_seconds: float) -> Applied:
         """Do as `sync`, until another process decides something."""
-        is_outermost = not self._catalog.is_exclusive
         with self._catalog.exclusive():
-            pace = _Pace(self._catalog, self._clock, is_held=not is_outermost)
+            pace = _Pace(self._catalog, self._clock, held_seconds)
             self.check()
             ledger = CatalogLedger(self._catalog, self.kind, self._extras)
             self._resume(ledger)

@@ -18,7 +18,10 @@ from PIL import Image
 
 from facewatch.app import App
 from facewatch.config import load_config
+from facewatch.engines import fake
 from facewatch.folders.marks import is_as_made, key_of, marked
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.corrections import Decisions
 
 ON = {"folders.cover": "folder.jpg"}
@@ -80,6 +83,24 @@ def test_nothing_is_made_again_when_nothing_has_changed(covered: Library) -> Non
         app.folder.sync()
         app.folder.sync({app.lookup.person("Anna").id})
     assert {path: (covered.people / path).stat().st_ino for path in covers(covered)} == before
+
+
+def test_a_folder_that_is_renamed_while_covers_are_cut_has_its_own_later(
+    family: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Meanwhile(InlineWorkers):
+        def cut_faces(self, *arguments: Any, **how: Any) -> Any:
+            if (family.people / "Ben").exists():
+                (family.people / "Ben").rename(family.people / "Benno")
+            return super().cut_faces(*arguments, **how)
+
+    engine = fake.FakeEngine()
+    with family.app(ON, cutters=Meanwhile(Recipe(engine.info.name), engine)) as app:
+        app.folder.sync()
+    assert covers(family).keys() == {"Anna/folder.jpg", "_unnamed/Person 0003/folder.jpg"}
+    assert "covers" not in caplog.text
+    assert synced(family) == ["rename"]
+    assert "Benno/folder.jpg" in covers(family)
 
 
 def test_covers_follow_what_is_decided(covered: Library) -> None:

@@ -105,6 +105,10 @@ class Covers:
                     files.write(cover.folder, jpeg, cover.key, _rights_of(cover.photo))
                 except FileExistsError:
                     log.debug("%s: something else has the name of its cover", display(cover.folder))
+                except NotADirectoryError:
+                    log.debug(
+                        "%s: was renamed or removed since, and what follows makes its cover", display(cover.folder)
+                    )
 
     def _cut(self, covers: list[_Cover]) -> Iterator[tuple[_Cover, bytes]]:
         wanted = ((cover.photo, [cover.face_id]) for cover in covers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from facewatch.catalog import MetadataKind
 from facewatch.clustering import TUNABLE
 from facewatch.config import SETTINGS, Config, changed, names_together
+from facewatch.cores import available_cores
 from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError
 from facewatch.folders.check import find_renamed
@@ -195,11 +195,6 @@ def rules_of(config: Config) -> scan.Rules:
         folders=tuple(config["library.exclude_folders"]),
         files=tuple(config["library.exclude_files"]),
     )
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def watch_settings_of(config: Config) -> WatchSettings:

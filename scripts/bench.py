@@ -36,8 +36,8 @@ from rich.console import Console
 from rich.table import Table
 
 import facewatch
+from facewatch.cores import available_cores
 from facewatch.engines import describe_engine
-from facewatch.settings import available_cores
 
 # Python -P leaves out even the script's own folder, where the parts are; the synthetic faces are those of the tests.
 sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("scripts", "tests"))

@@ -16,7 +16,7 @@ from scipy.spatial.distance import pdist
 
 # Loaded here because scikit-learn sets two variables of the environment when it is first imported.
 import facewatch.clustering.hdbscan  # noqa: F401
-from facewatch.clustering import METHODS, make_clusterer
+from facewatch.clustering import METHODS, make_clusterer, verify, whispers
 from facewatch.clustering.average import AverageLinkage, FaceSet, JoinRules, Pairs
 from facewatch.clustering.verify import attach_leftovers, expel_far_faces, reassign
 
@@ -303,3 +303,20 @@ def test_labels_are_numbered_without_gaps_by_size(
     sizes = np.bincount(labels[labels >= 0])
     assert (np.diff(sizes) <= 0).all()
     assert (sizes >= 2).all()
+
+
+@given(library=libraries(), method=st.sampled_from(["whispers", "linkage"]))
+@settings(max_examples=60, deadline=None)
+def test_proposals_that_are_cut_one_by_one_are_cut_as_all_together(
+    library: tuple[NDArray[np.float32], NDArray[np.int64]], method: str
+) -> None:
+    together = labels_of(*library, method=method)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "FACES_OF_PART", 1)
+        assert labels_of(*library, method=method).tolist() == together.tolist()
+
+
+@given(numbers=st.lists(st.integers(0, 20)), end=st.sampled_from([21, 2**62]))
+def test_equal_numbers_keep_their_order(numbers: list[int], end: int) -> None:
+    expected = np.argsort(numbers, kind="stable").tolist()
+    assert whispers.stable_order(np.array(numbers, np.int64), end).tolist() == expected

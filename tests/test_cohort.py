@@ -85,3 +85,14 @@ def test_similarity_is_the_same_in_blocks_and_one_by_one() -> None:
     together = cohort.similarity(centred, np.arange(2500))
     alone = np.concatenate([cohort.similarity(centred[i : i + 1], np.array([i])) for i in (0, 2047, 2048, 2499)])
     assert together[[0, 2047, 2048, 2499]] == pytest.approx(alone, abs=1e-5)
+
+
+def test_cosines_of_centred_vectors_follow_from_those_of_the_vectors() -> None:
+    random = np.random.default_rng(0)
+    faces = unit(0.5 + random.standard_normal((40, N_DIMS)))
+    cohort = Cohort.of(faces, np.arange(40), USUAL)
+    left, right = random.integers(40, size=(2, 200))
+    cosines = np.einsum("ij,ij->i", faces[left].astype(np.float64), faces[right].astype(np.float64))
+    centred = cohort.centred(faces)
+    expected = np.einsum("ij,ij->i", centred[left], centred[right])
+    np.testing.assert_allclose(cohort.centred_products(faces, left, right, cosines), expected, atol=1e-5)

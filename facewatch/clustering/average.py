@@ -29,8 +29,8 @@ GROWTH = 0.25
 """How much a group may take in one round beside its nearest neighbour, as a share of its own faces: 1 costs precision,
 less takes many rounds."""
 
-PAIRS_AT_ONCE = 8192
-"""Pairs of groups whose sums are multiplied at a time: 32 MB of 512-D vectors."""
+PAIRS_AT_ONCE = 256
+"""Pairs of groups whose sums are multiplied at a time: 1 MB of 512-D vectors, which stay in a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ class FaceSet:
     def __len__(self) -> int:
         return len(self.embeddings)
 
+    def take(self, rows: Ints) -> FaceSet:
+        """Return these faces, ascending; they are alone in photos that they share with others."""
+        strangers = None if self.strangers is None else self.strangers[rows]
+        return FaceSet(self.embeddings[rows], places_of(self.photos).of_faces(rows), strangers)
+
 
 @dataclass(frozen=True, slots=True)
 class Pairs(Columns):
@@ -75,6 +80,14 @@ class Pairs(Columns):
     right: Ints
     dots: Doubles
     """The product of the sums of both groups' vectors: the sum of the cosines over all pairs of faces."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearPairs(Pairs):
+    """Pairs whose spread is under the ceiling."""
+
+    costs: Doubles
+    """The spreads with their doubt, infinity where groups are not alike enough."""
 
 
 class AverageLinkage:
@@ -121,17 +134,30 @@ class AverageLinkage:
         With `across_photos` also groups that are one person twice in a few photos: see `twice`. Parts of two people
         who are side by side everywhere may have few photos in common, so that is for groups that are whole.
         """
+        near = self._near(pairs)
         while True:
-            pairs = pairs.take(self._spreads(pairs) <= self._rules.ceiling)
-            into, gone = self._unions(pairs, self._costs(pairs))
+            into, gone = self._unions(near)
             if not len(into):
                 return self.labels
             may_join = self._may_join(into, gone, across_photos=across_photos)
-            pairs = pairs.take(~self._is_among(pairs, into[~may_join], gone[~may_join]))
-            pairs = self._unite(pairs, into[may_join], gone[may_join])
+            near = near.take(~self._is_among(near, into[~may_join], gone[~may_join]))
+            near = self._unite(near, into[may_join], gone[may_join])
 
-    def _spreads(self, pairs: Pairs) -> Doubles:
-        return spread(self._means(pairs))
+    def _near(self, pairs: Pairs) -> NearPairs:
+        """Return the pairs whose spread is under the ceiling, with their costs."""
+        means = self._means(pairs)
+        spreads = self._spreads(pairs, means)
+        is_near = spreads <= self._rules.ceiling
+        pairs, spreads = pairs.take(is_near), spreads[is_near]
+        costs = np.where(self._are_alike(pairs, means[is_near]), spreads + self._doubts(pairs), np.inf)
+        return NearPairs(pairs.left, pairs.right, pairs.dots, costs)
+
+    def _spreads(self, pairs: Pairs, means: Doubles) -> Doubles:
+        return spread(means)
+
+    def _doubts(self, pairs: Pairs) -> Doubles:
+        doubts: Doubles = self._rules.singleton_penalty / (self._sizes[pairs.left] * self._sizes[pairs.right])
+        return doubts
 
     def _means(self, pairs: Pairs) -> Doubles:
         """Return the mean cosines of the faces of both groups, normalised by strangers where those are known."""
@@ -140,15 +166,9 @@ class AverageLinkage:
         means: Doubles = pairs.dots / (self._sizes[pairs.left] * self._sizes[pairs.right])
         return means - with_strangers / 2.0
 
-    def _costs(self, pairs: Pairs) -> Doubles:
-        """Return the spreads with their doubt, infinity where groups are not alike enough."""
-        n_pairs = self._sizes[pairs.left] * self._sizes[pairs.right]
-        cosines = self._means(pairs)
-        return np.where(self._are_alike(pairs), spread(cosines) + self._rules.singleton_penalty / n_pairs, np.inf)
-
-    def _are_alike(self, pairs: Pairs) -> Flags:
+    def _are_alike(self, pairs: Pairs, means: Doubles) -> Flags:
         within = np.sqrt(np.maximum(0.0, self._within[pairs.left] * self._within[pairs.right]))
-        are_alike: Flags = self._means(pairs) >= self._rules.likeness * within
+        are_alike: Flags = means >= self._rules.likeness * within
         return are_alike
 
     def _update_within(self, groups: Ints) -> None:
@@ -158,10 +178,9 @@ class AverageLinkage:
         squares = self._dots(groups, groups) - sizes * (sizes - 1) * with_strangers
         self._within[groups] = mean_within(squares, sizes, self._rules.ceiling)
 
-    def _unions(self, pairs: Pairs, costs: Doubles) -> tuple[Ints, Ints]:
+    def _unions(self, pairs: NearPairs) -> tuple[Ints, Ints]:
         """Return which groups take which others in this round; none of those that take is taken."""
-        is_near = costs <= self._rules.ceiling
-        nearest, cost = _nearest(pairs.take(is_near), costs[is_near], len(self._sizes))
+        nearest, cost = _nearest(pairs.take(pairs.costs <= self._rules.ceiling), len(self._sizes))
         seeking = np.flatnonzero(nearest >= 0)
         mutual = seeking[(nearest[nearest[seeking]] == seeking) & (seeking < nearest[seeking])]
         into, gone = mutual, nearest[mutual]
@@ -231,7 +250,7 @@ class AverageLinkage:
         keys = np.minimum(a, b) * n_groups + np.maximum(a, b)
         return np.isin(pairs.left * n_groups + pairs.right, keys)
 
-    def _unite(self, pairs: Pairs, into: Ints, gone: Ints) -> Pairs:
+    def _unite(self, pairs: NearPairs, into: Ints, gone: Ints) -> NearPairs:
         """Make the groups one, and return the pairs that are left."""
         owner = np.arange(len(self._sizes))
         owner[gone] = into
@@ -263,14 +282,13 @@ class AverageLinkage:
         np.subtract.at(self._sizes, self.labels[worse], 1)
         self.labels[worse] = NOISE
 
-    def _renewed(self, pairs: Pairs, owner: Ints, has_changed: Flags) -> Pairs:
-        """Return the pairs between the groups as they are now; those between unchanged groups need no product."""
+    def _renewed(self, pairs: NearPairs, owner: Ints, has_changed: Flags) -> NearPairs:
+        """Return the pairs between the groups as they are now; those between unchanged groups stay as they are."""
         left, right = owner[pairs.left], owner[pairs.right]
         is_changed = has_changed[left] | has_changed[right]
         outside = is_changed & (left != right)
-        new = self.pairs(left[outside], right[outside])
-        old = pairs.take(~is_changed)
-        return Pairs.together([old, new])
+        new = self._near(self.pairs(left[outside], right[outside]))
+        return NearPairs.together([pairs.take(~is_changed), new])
 
     def _dots(self, left: Ints, right: Ints) -> Doubles:
         dots = np.empty(len(left))
@@ -294,16 +312,16 @@ def spread(mean_cosines: Doubles) -> Doubles:
     return np.sqrt(np.maximum(0.0, 2.0 - 2.0 * mean_cosines))
 
 
-def _nearest(pairs: Pairs, costs: Doubles, n_groups: int) -> tuple[Ints, Doubles]:
+def _nearest(pairs: NearPairs, n_groups: int) -> tuple[Ints, Doubles]:
     """Return the nearest other group of each and its cost; -1 and infinity for those that have none.
 
     Of several that are equally near it is the first.
     """
     cost = np.full(n_groups, np.inf)
-    np.minimum.at(cost, pairs.left, costs)
-    np.minimum.at(cost, pairs.right, costs)
+    np.minimum.at(cost, pairs.left, pairs.costs)
+    np.minimum.at(cost, pairs.right, pairs.costs)
     nearest = np.full(n_groups, n_groups)
     for one, other in ((pairs.left, pairs.right), (pairs.right, pairs.left)):
-        is_best = costs == cost[one]
+        is_best = pairs.costs == cost[one]
         np.minimum.at(nearest, one[is_best], other[is_best])
     return np.where(nearest < n_groups, nearest, -1), cost

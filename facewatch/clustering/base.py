@@ -96,12 +96,9 @@ class GraphClusterer:
         order = np.lexsort((photos, checksums))
         first, same = np.unique(same_pictures(checksums[order], photos[order]), return_inverse=True)
         rows, places = order[first], Places(same, places_of(photos[order]).photos)
-        vectors = embeddings[rows]
-        # A length of 1 within 1e-3 is not good enough for the mean of a thousand cosines.
-        vectors /= lengths[rows, None]
-        graph = self._graph_over(vectors, None if ids is None else np.asarray(ids, dtype=np.int64)[rows])
+        ids = None if ids is None else np.asarray(ids, dtype=np.int64)[rows]
         labels = np.empty(len(embeddings), dtype=np.int64)
-        labels[order] = self._labels(graph, vectors, places, same)
+        labels[order] = self._labels(_unit_vectors(embeddings, rows, lengths), ids, places, same)
         self.labels_ = _largest_first(labels)
         return self.labels_
 
@@ -116,8 +113,9 @@ class GraphClusterer:
             return fresh.update(np.arange(len(embeddings)), embeddings)
         return trimmed(self.graph.update(ids, embeddings), self.ceiling)
 
-    def _labels(self, graph: csr_matrix, embeddings: Floats, places: Places, same: Ints) -> Ints:
-        """Return the label of each face, given which of those in the graph is the same picture."""
+    def _labels(self, embeddings: Floats, ids: Ints | None, places: Places, same: Ints) -> Ints:
+        """Return the label of each face, given which of these is the same picture."""
+        graph = self._graph_over(embeddings, ids)
         original = near_pictures(trimmed(graph, self.copy), places)
         originals, row_of = np.unique(original, return_inverse=True)
         if len(originals) < len(same):
@@ -174,6 +172,13 @@ def _checked_lengths(embeddings: Floats, photos: Ints) -> Floats:
     if (abs(lengths - 1.0) > NORM_TOLERANCE).any():
         raise ValueError("embeddings must be unit vectors")
     return lengths
+
+
+def _unit_vectors(embeddings: Floats, rows: Ints, lengths: Floats) -> Floats:
+    """Return these rows with a length of 1: within 1e-3 is not good enough for the mean of a thousand cosines."""
+    vectors = embeddings[rows]
+    vectors /= lengths[rows, None]
+    return vectors
 
 
 def trimmed(graph: csr_matrix, longest: float) -> csr_matrix:

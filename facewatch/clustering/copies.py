@@ -37,6 +37,12 @@ class Places(Columns):
         present = csr_matrix((np.ones(len(self.faces), np.int32), (self.faces, self.photos)), shape=(n_faces, n_photos))
         return (present @ present.T).tocsr()
 
+    def of_faces(self, rows: Ints) -> Places:
+        """Return the places of these faces, ascending, which are numbered by their rows here from then on."""
+        at = np.minimum(np.searchsorted(rows, self.faces), len(rows) - 1)
+        is_there = rows[at] == self.faces
+        return Places(at[is_there], self.photos[is_there])
+
     def in_company(self) -> Places:
         """Return the places in photos of several faces: only they can be in conflict."""
         return self.take(np.bincount(self.photos)[self.photos] > 1) if len(self.photos) else self

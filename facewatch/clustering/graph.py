@@ -109,11 +109,12 @@ class NeighbourGraph:
         # Inside, faces stand in an order of their own, so that of equally near faces the same are kept every time.
         order = np.lexsort((ids, checksums))
         known, is_new, is_stale = self._known.only(ids[order], checksums[order], self.n_neighbours)
-        search = NearestSearch(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling)
         packing = Packing(len(order))
-        packed = search.extend(packing.pack(known.rows, known.distances, known.columns))
+        before = packing.pack(known.rows, known.distances, known.columns)
+        packed = NearestSearch(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling).extend(before)
         ends = packing.rows(packed), packing.columns(packed)
         self._known = _Known(known.ids, known.checksums, *ends, packing.far(packed))
+        del before, packed
         return _symmetric(self._known, order)
 
 
@@ -207,6 +208,8 @@ def _symmetric(known: _Known, order: Ints) -> csr_matrix:
     pairs.sort()
     pairs = pairs[np.diff(pairs, prepend=pairs[:1] + np.uint64(1)) != 0]
     distances = np.maximum(packing.far(pairs), MIN_DISTANCE, dtype=np.float64)
-    near, far = order[packing.rows(pairs)], order[packing.columns(pairs)]
+    place = order.astype(np.int32)
+    near, far = place[packing.rows(pairs)], place[packing.columns(pairs)]
+    del pairs
     rows, columns = np.concatenate([near, far]), np.concatenate([far, near])
     return coo_matrix((np.tile(distances, 2), (rows, columns)), shape=(len(order), len(order))).tocsr()

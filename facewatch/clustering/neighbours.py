@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock, local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from facewatch.cores import on_all_cores
 
 from .nearest import cells_of
 from .packing import Packing, ranks
@@ -89,26 +88,12 @@ class NearestSearch:
             cells = cells_of(self._embeddings, max(1, len(self._order) // FACES_PER_CELL))[self._order]
             wanting, settled = (part[np.argsort(cells[part], kind="stable")] for part in (wanting, settled))
             self._sieve = Sieve.of(self._embeddings, 1.0 - self._ceiling**2 / 2.0)
-            self._search_together(_split(wanting, BLOCK_COLUMNS), _split(settled, BLOCK_COLUMNS))
-        else:
-            blocks = _split(wanting, BLOCK_COLUMNS), _split(settled, BLOCK_COLUMNS)
-            for columns, others in _pairs(*blocks):
-                self._compare(columns, [columns])
-                self._compare(columns, others)
-        self._pick()
+        blocks = _split(wanting, BLOCK_COLUMNS), _split(settled, BLOCK_COLUMNS)
+        # First those that are alike, which raises the bar.
+        for work in ([(columns, [columns]) for columns in blocks[0]], _pairs(*blocks)):
+            on_all_cores(lambda pair: self._compare(*pair), work)
+            self._pick()
         return self._picked
-
-    def _search_together(self, wanting: Sequence[Ints], settled: Sequence[Ints]) -> None:
-        """Compare each pair of which one end is wanting once, by all cores; first those that are alike, which raises
-        the bar."""
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads()) as pool:
-            try:
-                list(pool.map(lambda columns: self._compare(columns, [columns]), wanting))
-                self._pick()
-                list(pool.map(lambda pair: self._compare(*pair), _pairs(wanting, settled)))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
 
     def _compare(self, columns: Ints, others: Sequence[Ints]) -> None:
         """Collect the near pairs of some faces with others, perhaps themselves."""
@@ -200,11 +185,6 @@ class NearestSearch:
             differences -= self._vectors(columns[some])
             distances[some] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
         return distances
-
-
-def n_threads() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _split(positions: Ints, size: int) -> list[Ints]:

@@ -18,7 +18,7 @@ from facewatch.types import distance_of
 
 from .average import NOISE, AverageLinkage, FaceSet, JoinRules, Pairs, group_sums, spread
 from .twice import mean_within
-from .verify import blocks, cut, edges_of, granted, inside, merge, products, refine, two_highest, without_small
+from .verify import blocks, cut, edges_of, granted, inside, merge, refine, two_highest, without_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +56,12 @@ def refine_normalised(
     cohort = Cohort.of(faces.embeddings, alone(known), normalisation)
     centred = cohort.centred(faces.embeddings)
     judged = FaceSet(centred, faces.photos, cohort.similarity(centred, alone(known)))
-    normalised = Pairs(edges.left, edges.right, products(centred, centred, edges.left, edges.right))
+    products = cohort.centred_products(faces.embeddings, edges.left, edges.right, edges.dots)
+    normalised = Pairs(edges.left, edges.right, products)
     labels, linking = known, replace(rules, likeness=limits.likeness, singleton_penalty=limits.singleton_penalty)
     if limits.link is not None:
         linking = replace(linking, ceiling=distance_of(limits.link))
-        labels = cut(normalised.take(inside(proposal, edges)), judged, linking)
+        labels = cut(proposal, normalised.take(inside(proposal, edges)), judged, linking)
         labels = merge(labels, normalised, judged, linking)
     joining = replace(linking, ceiling=distance_of(limits.merge), singleton_penalty=0.0)
     labels = _merge_middles(labels, normalised, judged, joining, cohort)
@@ -80,12 +81,9 @@ class MiddleLinkage(AverageLinkage):
         self._lengths, self._with_strangers = np.ones(n_groups), np.zeros(n_groups)
         super().__init__(labels, faces, rules)
 
-    def _spreads(self, pairs: Pairs) -> Doubles:
+    def _spreads(self, pairs: Pairs, means: Doubles) -> Doubles:
         cosines = pairs.dots / (self._lengths[pairs.left] * self._lengths[pairs.right])
         return spread(cosines - (self._with_strangers[pairs.left] + self._with_strangers[pairs.right]) / 2.0)
-
-    def _costs(self, pairs: Pairs) -> Doubles:
-        return np.where(self._are_alike(pairs), self._spreads(pairs), np.inf)
 
     def _update_within(self, groups: Ints) -> None:
         super()._update_within(groups)

@@ -15,6 +15,7 @@ import numpy as np
 
 from facewatch.catalog import display
 from facewatch.cohort import Cohort
+from facewatch.cores import available_cores
 from facewatch.errors import FacewatchError
 from facewatch.evaluation.analyses import Analyses, analyse_photos, key_of, load_analyses, save_analyses
 from facewatch.evaluation.identification import Identification, facts_of, identification
@@ -33,7 +34,6 @@ from facewatch.evaluation.ways import (
 )
 from facewatch.indexing.memory import memory_limit
 from facewatch.indexing.pool import WorkerPool, Workers
-from facewatch.settings import available_cores
 from facewatch.types import EngineInfo, Progress, Thresholds
 
 if TYPE_CHECKING:

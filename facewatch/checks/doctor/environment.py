@@ -228,7 +228,7 @@ def machine(case: Case) -> Iterator[Finding]:
     """Cores and memory, also where a container has less of it than the machine."""
     import psutil
 
-    from facewatch.settings import available_cores
+    from facewatch.cores import available_cores
 
     total = psutil.virtual_memory().total
     limit = memory_limit(case.world.proc, case.world.cgroups)

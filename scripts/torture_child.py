@@ -35,13 +35,13 @@ sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("sc
 
 from drawn import Library
 from PIL import Image
+from sqlite_utils import Database
 
 from facewatch.app import App, restore_backup
 from facewatch.catalog import Backups
 from facewatch.catalog.backup import back_up
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.config import load_config
-from facewatch.database import Database
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
 from facewatch.people.corrections import Decisions
@@ -265,7 +265,7 @@ def _age(n_migrations: int) -> Callable[[Library], None]:
     def prepare(library: Library) -> None:
         _grow(library)
         old = library.catalog.with_name("old.sqlite")
-        migrations = [migration.name for migration in MIGRATIONS.known]
+        migrations = [migration.name for migration in MIGRATIONS._migrations]
         with closing(sqlite3.connect(old)) as db:
             MIGRATIONS.apply(Database(db), stop_before=migrations[n_migrations])
             db.execute("ATTACH ? AS new", [str(library.catalog)])

@@ -434,7 +434,7 @@ def test_three_backups_from_before_migrations_are_kept(catalog: Catalog) -> None
         old.write_bytes(b"")
         os.utime(old, (number, number))
     with closing(sqlite3.connect(catalog.path)) as db:
-        name = MIGRATIONS.known[-1].name
+        name = MIGRATIONS._migrations[-1].name
         db.execute("CREATE TABLE kept AS SELECT 1 AS one")
         db.commit()
     make_older(catalog.path)
@@ -445,11 +445,11 @@ def test_three_backups_from_before_migrations_are_kept(catalog: Catalog) -> None
 
 def make_older(path: Path) -> None:
     """Give a catalog the schema from before the last migration, which had no rows to change."""
-    from facewatch.database import Database
+    from sqlite_utils import Database
 
     older = path.with_name("older.sqlite")
-    db = Database(sqlite3.connect(older))
-    MIGRATIONS.apply(db, stop_before=MIGRATIONS.known[-1].name)
+    db = Database(older)
+    MIGRATIONS.apply(db, stop_before=MIGRATIONS._migrations[-1].name)
     db.execute("INSERT INTO settings VALUES ('library_id', '\"older\"')")
     db.conn.commit()
     db.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,10 @@ from drawn import Library
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
+from sqlite_utils import Database
 
 from facewatch import decode
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.database import Database
 from facewatch.engines import fake, load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.indexing import cutting
@@ -305,7 +304,7 @@ def test_the_turn_of_a_face_is_told_by_why_and_stands_where_facts_of_a_face_do(l
 
 
 def test_an_upgrade_knows_how_faces_lie_and_doubts_photos_in_which_nothing_was_surely_seen(tmp_path: Path) -> None:
-    db = Database(sqlite3.connect(tmp_path / "older.sqlite"))
+    db = Database(tmp_path / "older.sqlite")
     MIGRATIONS.apply(db, stop_before="0011_turns")
     db.execute("INSERT INTO roots (path, display, device, added_at) VALUES (?, '/x', 1, 'now')", [b"/x"])
     engines = [("face_recognition", 1), ("insightface:buffalo_l", 2)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sqlite3
 import struct
 import zlib
 from collections.abc import Mapping
@@ -16,9 +15,9 @@ import pillow_heif
 import pytest
 from drawn import Library
 from PIL import ExifTags, Image
+from sqlite_utils import Database
 
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.database import Database
 from facewatch.decode import dates, decode, peek, taken_at
 from facewatch.types import Decoded
 
@@ -272,7 +271,7 @@ def test_a_child_is_known_in_a_photo_whose_clock_was_not_set(library: Library, s
 
 
 def test_a_catalog_asks_again_what_it_has_taken_for_a_date(tmp_path: Path) -> None:
-    db = Database(sqlite3.connect(tmp_path / "older.sqlite"))
+    db = Database(tmp_path / "older.sqlite")
     MIGRATIONS.apply(db, stop_before="0005_null_dates")
     said = ["", *NULLS[:4], "1904-01-01T05:30:00", "1981-02-03T04:05:06", "2014-05-06T00:00:00"]
     for i, taken in enumerate(said):

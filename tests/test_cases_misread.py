@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 from drawn import Library
+from sqlite_utils import Database
 from test_cases_lineage import ANNA, Moved
 
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.database import Database
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ def test_a_photo_in_which_faces_are_found_only_now_is_looked_at_again(moved: Mov
 
 
 def test_an_upgrade_doubts_photos_of_the_kinds_that_were_misread_alone(tmp_path: Path) -> None:
-    db = Database(sqlite3.connect(tmp_path / "older.sqlite"))
+    db = Database(tmp_path / "older.sqlite")
     MIGRATIONS.apply(db, stop_before="0010_misread")
     db.execute("INSERT INTO roots (path, display, device, added_at) VALUES (?, '/x', 1, 'now')", [b"/x"])
     for i, name in enumerate(("JPEG", "TIFF", "PNG", "JP2", "BMP", "HEIF")):

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from facewatch.catalog import Catalog, display
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import Patience
-from facewatch.database import Database
 from facewatch.engines import fake
 from facewatch.errors import BusyError, CatalogError, EngineError, Fault, FaultCode
 from facewatch.fs.locks import file_lock, holder
@@ -316,7 +316,7 @@ def test_readers_see_a_version_change_when_another_process_wrote(catalog: Catalo
 
 def test_a_catalog_from_before_engines_could_change_keeps_all_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
-    db = Database(sqlite3.connect(path))
+    db = Database(path)
     MIGRATIONS.apply(db, stop_before="0002_engines_can_change")
     db.execute("INSERT INTO engines VALUES (1, 'fake', 'fake', 64, 'none', 'then')")
     db.execute("INSERT INTO photos VALUES (1, x'00', 640, 480, 'PNG', 'then')")
@@ -362,7 +362,7 @@ def test_every_fault_as_it_was_written_before_there_were_codes_gets_its_code(tmp
 
 def migrated_faults(path: Path, *texts: str) -> list[Fault]:
     """Return what a catalog that held such faults when there were no codes says of them now."""
-    db = Database(sqlite3.connect(path))
+    db = Database(path)
     MIGRATIONS.apply(db, stop_before="0013_fault_codes")
     db.execute("INSERT INTO roots (id, path, display, device, added_at) VALUES (1, x'2f', '/', 1, 'then')")
     rows = [(f"{number:02}".encode(), f"{number:02}", text) for number, text in enumerate(texts)]

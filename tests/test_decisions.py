@@ -588,7 +588,7 @@ def test_a_catalog_of_before_decisions_is_backed_up_and_brought_up_to_date(tmp_p
     path = tmp_path / "catalog.sqlite"
     Catalog(path).close()
     db = sqlite3.connect(path)
-    assert "0003_decisions" in {migration.name for migration in MIGRATIONS.known}
+    assert "0003_decisions" in {migration.name for migration in MIGRATIONS._migrations}
     assert {row[1] for row in db.execute("PRAGMA table_info(people)")} >= {"is_gone", "born", "cover_id"}
     db.close()
 

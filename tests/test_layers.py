@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 
 LAYERS = (
     ("errors", "types", "ids"),
-    ("fs", "text", "boxes", "columns", "modules", "database", "cores"),
+    ("fs", "text", "boxes", "columns", "modules", "cores"),
     ("models", "catalog.migrations", "cohort", "heartbeat"),
     ("decode", "regions", "quality", "engines", "matching", "clustering", "catalog"),
     ("config", "folders", "library", "indexing"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 import pytest
 import sidecars
 from PIL import ExifTags, Image, PngImagePlugin
+from sqlite_utils import Database
 
 from facewatch.catalog import Catalog, MetadataKind, MetadataRow, Way
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.restore import carry_over
-from facewatch.database import Database
 from facewatch.decode import described
 from facewatch.regions import stored, xmp
 from facewatch.types import Fingerprint
@@ -71,7 +70,7 @@ def test_a_catalog_that_could_not_write_has_written_nothing(tmp_path: Path) -> N
     with Catalog(tmp_path / "c.sqlite") as catalog:
         catalog.backup(tmp_path / "copy.sqlite")
         library_id = catalog.library_id
-    with closing(Database(sqlite3.connect(tmp_path / "old.sqlite"))) as db:
+    with closing(Database(tmp_path / "old.sqlite")) as db:
         MIGRATIONS.apply(db, stop_before="0015_metadata")
         db.execute("INSERT INTO settings (key, value) VALUES ('library_id', ?)", [f'"{library_id}"'])
         db.conn.commit()

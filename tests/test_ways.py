@@ -45,7 +45,7 @@ WIRING = {("facewatch/app.py", "App.__init__"), ("facewatch/app.py", "App.__exit
 BELOW = {
     "errors, types, columns, ids, text, boxes, config": "values and words",
     "fs": "files and folders as the system has them",
-    "catalog, database": "the tables: every step reads and writes some",
+    "catalog": "the tables: every step reads and writes some",
     "decode, regions, engines": "the formats and the networks: parts of one step",
     "matching": "arithmetic with arrays: part of asking who it is",
     "heartbeat": "what others read of the watcher",

@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from facewatch.catalog.assignments import Assignments, Provenance, Rejections
 from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.beside import FilesBeside, UnreadFile
@@ -45,7 +47,6 @@ from facewatch.catalog.pictures import PicturedPhoto, PictureSources
 from facewatch.catalog.pool import PoolFaces
 from facewatch.catalog.presences import Presence, Presences
 from facewatch.catalog.tiles import Tiles
-from facewatch.database import Database
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, file_lock, holder
@@ -319,9 +320,9 @@ class Catalog(Tables):
         Raises:
             CatalogError: it is no catalog, or a newer facewatch made it.
         """
-        applied = {*MIGRATIONS.applied(self._db)}
-        pending = MIGRATIONS.pending(self._db)
-        unknown = applied - {migration.name for migration in MIGRATIONS.known}
+        applied = {migration.name for migration in MIGRATIONS.applied(self._db)}
+        pending = [migration.name for migration in MIGRATIONS.pending(self._db)]
+        unknown = applied - {migration.name for migration in MIGRATIONS._migrations}
         if unknown:
             raise CatalogError(
                 f"{self.path}: made by a newer facewatch (it has {', '.join(sorted(unknown))}); update facewatch"

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from facewatch.catalog.integrity import damage_of
 from facewatch.catalog.journal import USER
 from facewatch.catalog.migrations import MIGRATIONS
@@ -32,7 +34,6 @@ from facewatch.catalog.opening import (
     connect_reading,
     utc_now,
 )
-from facewatch.database import Database
 from facewatch.errors import BusyError, CatalogError, DiskFullError
 from facewatch.fs import sidecar
 from facewatch.fs.atomic import rename_apart, sync
@@ -329,7 +330,9 @@ def _check_schema(path: Path, db: sqlite3.Connection) -> None:
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if MIGRATIONS.migrations_table not in tables or "settings" not in tables:
         raise CatalogError(f"{path}: not a catalog of facewatch; name a backup of one")
-    unknown = {*MIGRATIONS.applied(Database(db))} - {migration.name for migration in MIGRATIONS.known}
+    unknown = {migration.name for migration in MIGRATIONS.applied(Database(db, execute_plugins=False))} - {
+        migration.name for migration in MIGRATIONS._migrations
+    }
     if unknown:
         raise CatalogError(f"{path}: made by a newer facewatch (it has {', '.join(sorted(unknown))}); update facewatch")
 

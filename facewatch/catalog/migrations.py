@@ -6,7 +6,8 @@ opens the catalog with another tool reads them in `.schema`.
 
 from __future__ import annotations
 
-from facewatch.database import Database, Migrations
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
 
 MIGRATIONS = Migrations("facewatch")
 

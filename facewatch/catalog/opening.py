@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from facewatch.database import Database
+from sqlite_utils import Database
+
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
 from facewatch.fs import sidecar
 from facewatch.fs.atomic import sync
@@ -48,7 +49,7 @@ def connect(path: Path, patience: Patience | None = None) -> Database:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     _keep_private(path)
-    db = Database(sqlite3.connect(path, timeout=WRITE_WAIT_SECONDS))
+    db = Database(sqlite3.connect(path, timeout=WRITE_WAIT_SECONDS), execute_plugins=False)
     # A vector of 512 float32 leaves one row a page of 4096 bytes (measured: 411 MB instead of 117 MB a 100 000 faces).
     db.execute("PRAGMA page_size = 8192")
     # Needs the lock where it is in another mode yet, as backups are, and where somebody has it for himself alone.
@@ -92,7 +93,7 @@ def connect_copying(path: Path) -> sqlite3.Connection:
 
 def copy_apart(source: sqlite3.Connection) -> Database:
     """Return a copy of an open catalog, as it is at this moment, in a file of SQLite's own that has no name."""
-    db = Database(sqlite3.connect(""))
+    db = Database(sqlite3.connect(""), execute_plugins=False)
     try:
         # All at once: the source is read for some 0.1 s a 100 MB, and nobody who writes is in the way of that.
         source.backup(db.conn)

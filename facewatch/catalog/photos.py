@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from facewatch.catalog.opening import TableAccess
 from facewatch.catalog.presences import WITHOUT_FACE
-from facewatch.database import Database
 from facewatch.ids import label_of
 
 

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from facewatch.catalog.backup import MADE_AT, Contents, Report, check_copy, keep_quiet, write_backup
 from facewatch.catalog.files import display
 from facewatch.catalog.integrity import faults_of
@@ -38,7 +40,6 @@ from facewatch.catalog.opening import (
     holder_of,
     make_durable,
 )
-from facewatch.database import Database
 from facewatch.errors import BusyError
 from facewatch.fs import sidecar
 from facewatch.fs.atomic import sync
@@ -171,7 +172,7 @@ def staged(backup: Path, catalog: Path, *, report: Report = keep_quiet) -> Itera
     try:
         write_backup(backup, copy, is_at_rest=True, report=report)
         with clear_errors(copy), closing(sqlite3.connect(copy)) as db:
-            MIGRATIONS.apply(Database(db))
+            MIGRATIONS.apply(Database(db, execute_plugins=False))
             # What was about to be done to the people folder then says nothing about now.
             db.execute("DELETE FROM settings WHERE key IN (?, 'folders_intents')", [MADE_AT])
             db.commit()

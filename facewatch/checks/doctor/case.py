@@ -18,13 +18,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
+from sqlite_utils import Database
+
 from facewatch.catalog import LinkRow, Tables, display
 from facewatch.catalog.integrity import faults_of
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import connect_reading
 from facewatch.checks import Finding, Severity
 from facewatch.config import Config
-from facewatch.database import Database
 from facewatch.errors import CatalogError
 from facewatch.folders.model import LinkKind, kind_of_links
 from facewatch.fs import sidecar
@@ -80,7 +81,7 @@ class CatalogReader(Tables):
         self._was_in_use = _is_in_use(path)
         # One that no process has open is opened as immutable (see `connect_reading`): else -wal
         # and -shm would be left behind, owned by whoever asked.
-        self._db = Database(connect_reading(path))
+        self._db = Database(connect_reading(path), execute_plugins=False)
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         super().__init__(self._db)
 
@@ -94,8 +95,8 @@ class CatalogReader(Tables):
         Raises:
             sqlite3.Error: the file is damaged, locked, or no database.
         """
-        applied = {*MIGRATIONS.applied(self._db)}
-        known = [migration.name for migration in MIGRATIONS.known]
+        applied = {migration.name for migration in MIGRATIONS.applied(self._db)}
+        known = [migration.name for migration in MIGRATIONS._migrations]
         is_ours = bool(applied) or not set(self._db.table_names()) - {MIGRATIONS.migrations_table}
         return [name for name in known if name not in applied], sorted(applied - set(known)), is_ours
 

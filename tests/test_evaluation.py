@@ -1208,7 +1208,8 @@ def test_faces_that_move_while_photos_come_are_churn_and_groups_that_join_are_no
     with library.app() as app:
         arrivals = ways.Library(app)
         anna, ben, cleo = sorted(arrivals.faces_of())
-        app.corrections.rename(str(anna), "Anna")
+        with app.catalog.write():
+            app.catalog.people.rename(anna, "Anna")
         watch = simulated.ChurnWatch(arrivals)
         with watch.watching(), app.catalog.write():
             app.catalog.assignments.reassign_all(cleo, ben)

@@ -171,7 +171,7 @@ class Arriving:
                 )
                 self._faces.update(zip(ids, own.tolist(), strict=True))
                 self._identities.match_photo(photo_id)
-        self._identities.recluster(grouping(graph=self._graph))
+        self._identities.recluster(lambda: grouping(graph=self._graph))
 
     def labels(self, n_faces: int) -> NDArray[np.int64]:
         table = self.catalog.faces.load(self._engine_id, n_dims=N_DIMS, is_assigned=True)

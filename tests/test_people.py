@@ -193,7 +193,7 @@ def test_a_merge_while_grouping_is_noticed(three: Library) -> None:
                 return make_clusterer("hdbscan", ceiling=0.35).fit_predict(embeddings, photos=photos)
 
         clusterer = Interrupting()
-        result = app.identities.recluster(clusterer)
+        result = app.identities.recluster(lambda: clusterer)
         assert clusterer.n_calls > 1
         assert result.n_new_people == 1
         assert people(app)[first][0] == "Anna"

@@ -920,12 +920,15 @@ def test_a_crash_at_any_step_changes_nothing_in_the_end(tmp_path: Path, scene: s
             assert live((before, None), (after, (n_heard, n_lost, False))) == calm, (n_heard, n_lost)
 
 
-@given(
+crashes_anywhere = given(
     kind=st.sampled_from(KINDS),
     planted=plants,
     steps=st.lists(st.tuples(states, crashes), min_size=1, max_size=4),
     has_years=st.booleans(),
 )
+
+
+@crashes_anywhere
 @settings(max_examples=80, deadline=None)
 def test_a_crash_anywhere_changes_nothing_in_the_end(
     kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]], has_years: bool
@@ -940,12 +943,7 @@ def test_a_crash_anywhere_changes_nothing_in_the_end(
         assert calm[-1][1:] == ({}, set())
 
 
-@given(
-    kind=st.sampled_from(KINDS),
-    planted=plants,
-    steps=st.lists(st.tuples(states, crashes), min_size=1, max_size=4),
-    has_years=st.booleans(),
-)
+@crashes_anywhere
 @settings(max_examples=80, deadline=None)
 def test_after_a_crash_anywhere_nothing_that_was_done_passes_for_somebodys_doing(
     kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]], has_years: bool

@@ -423,6 +423,19 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedLink:
+    """One link that the catalog says we made."""
+
+    link_id: int
+    person_id: int
+    photo_id: int
+    path: str
+    source: str
+    stamp: str
+    """What stood there when we had made it (see `FolderEntry.stamp`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The progress of a long piece of work."""
 

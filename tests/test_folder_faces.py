@@ -240,7 +240,7 @@ def test_faces_that_were_made_and_not_recorded_are_known_again(family: Library) 
         before, recorded = inodes(family), {(row.path, row.stamp) for row in app.catalog.links.all()}
         with app.catalog.write():
             for row in app.catalog.links.all():
-                app.catalog.links.remove(row.id)
+                app.catalog.links.remove(row.link_id)
             app.catalog.settings.set(INTENTS, intents_of(todo.actions, "face"))
     assert synced(family) == []
     with family.app(FACES) as app:

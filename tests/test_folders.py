@@ -37,7 +37,6 @@ from facewatch.folders.model import (
     MakeLink,
     MoveFolder,
     Plan,
-    RecordedLink,
     WantedFolder,
     WantedLink,
     safe_name,
@@ -47,6 +46,7 @@ from facewatch.folders.plan import plan
 from facewatch.folders.readback import read_back
 from facewatch.folders.recovery import intents_of, resume
 from facewatch.folders.viewing import read_view
+from facewatch.types import RecordedLink
 
 KINDS: tuple[LinkKind, ...] = ("symlink", "hardlink", "copy")
 
@@ -971,9 +971,8 @@ def seen_in(world: World, planted: set[str]) -> ReadBack:
         inside = str(photo.resolve().relative_to(world.photos.resolve())) if photo else content.decode()[6:]
         return hash_of(inside) if content.startswith(b"photo ") else None
 
-    links = world.ledger.links.values()
-    view = read_view(world.people, links, photo_of, own=frozenset(planted))
-    return read_back(links, world.ledger.folders, view, most_changes=200)
+    view = read_view(world.people, world.ledger.links.values(), photo_of, own=frozenset(planted))
+    return read_back(world.ledger.folders, view, most_changes=200)
 
 
 def live_through(

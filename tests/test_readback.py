@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.folders.model import FolderEntry, LinkKind, RecordedLink
+from facewatch.folders.model import FolderEntry, LinkKind
 from facewatch.folders.observed import (
     Doubt,
     FolderCopied,
@@ -33,6 +33,7 @@ from facewatch.folders.observed import (
     Unknown,
 )
 from facewatch.folders.readback import FEW, FolderView, read_back, strange_paths
+from facewatch.types import RecordedLink
 
 Tree = dict[str, FolderEntry]
 """Every path of the people folder but itself."""
@@ -79,16 +80,16 @@ class Place:
         for path, entry in self.tree.items():
             folder, _, name = path.rpartition("/")
             folders[folder][name] = entry
-        view = FolderView(folders, own=self.own)
+        view = FolderView(folders, self.links, own=self.own)
         photos = {}
-        for path in strange_paths(self.links, view):
+        for path in strange_paths(view):
             target = self.tree[path].target
             if target.startswith("/Photos/"):
                 photos[path] = int(target.removeprefix("/Photos/").removesuffix(".jpg"))
         return dataclasses.replace(view, photos=photos)
 
     def read(self, most_changes: int = 200) -> ReadBack:
-        return read_back(self.links, self.folders, self.view(), most_changes=most_changes)
+        return read_back(self.folders, self.view(), most_changes=most_changes)
 
     def seen(self) -> list[Observation]:
         return list(self.read().observations)
@@ -316,7 +317,7 @@ def test_a_copy_is_known_by_its_size_and_time_and_if_it_was_touched_by_its_conte
     here.move("Ben/other.jpg", "Anna/2.jpg")
     touched = here.tree["Anna/2.jpg"] = FolderEntry("file", size=7, mtime_ns=5_000_000_000)
     view = dataclasses.replace(here.view(), photos={"Anna/2.jpg": 2})
-    seen = read_back(here.links, here.folders, view, most_changes=200)
+    seen = read_back(here.folders, view, most_changes=200)
     assert seen.observations == (LinkKept(link, "Anna/2.jpg", touched.stamp(kind)),)
 
 
@@ -328,7 +329,7 @@ def test_a_file_where_a_link_stood_is_an_edited_copy(here: Place) -> None:
 def test_nothing_where_a_link_stood_is_a_lost_link(here: Place) -> None:
     here.tree["Anna/2.jpg"] = FolderEntry("file", inode=9, size=0, mtime_ns=5)
     view = dataclasses.replace(here.view(), leftovers=frozenset({"Anna/2.jpg"}))
-    seen = read_back(here.links, here.folders, view, most_changes=200)
+    seen = read_back(here.folders, view, most_changes=200)
     assert seen.observations == (LinkLost(here.link("Anna/2.jpg"), "copy:0:5"),)
 
 
@@ -484,11 +485,11 @@ def test_a_copy_of_a_folder_that_has_photos_for_links_is_a_copy_and_then_the_fol
     photos = {f"Eva/{photo}.jpg": photo for photo in (1, 2, 3)}
     here.tree |= {path: FolderEntry("file", inode=20 + photo, size=7) for path, photo in photos.items()}
     view = dataclasses.replace(here.view(), photos=photos)
-    seen = read_back(here.links, here.folders, view, most_changes=200)
+    seen = read_back(here.folders, view, most_changes=200)
     assert seen.observations == (FolderCopied(1, "Anna", "Eva"),)
     here.delete("Anna")
     view = dataclasses.replace(here.view(), photos=photos)
-    seen = read_back(here.links, here.folders, view, most_changes=200)
+    seen = read_back(here.folders, view, most_changes=200)
     assert seen.observations[0] == FolderRenamed(1, "Anna", "Eva")
     assert {type(one) for one in seen.observations[1:]} == {LinkReplaced}
 
@@ -507,11 +508,11 @@ def test_a_folder_with_a_dot_before_its_name_is_gone_and_with_any_other_hidden_n
     links = {"Anna": {path.partition("/")[2]: e for path, e in here.tree.items() if path.startswith("Anna/")}}
     here.delete("Anna")
     view = dataclasses.replace(here.view(), hidden={".Anna": links["Anna"]})
-    [one] = read_back(here.links, here.folders, view, most_changes=200).observations
+    [one] = read_back(here.folders, view, most_changes=200).observations
     assert isinstance(one, FolderGone)
     assert (one.person_id, one.hidden) == (1, ".Anna")
     view = dataclasses.replace(here.view(), hidden={".unison.Anne.unison.tmp": links["Anna"]})
-    seen = read_back(here.links, here.folders, view, most_changes=200)
+    seen = read_back(here.folders, view, most_changes=200)
     assert (seen.observations, seen.n_changes) == ((FolderOnTheWay(1, ".unison.Anne.unison.tmp"),), 0)
 
 

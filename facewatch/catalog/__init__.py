@@ -40,7 +40,7 @@ from facewatch.catalog.opening import (
     make_durable,
     utc_now,
 )
-from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
+from facewatch.catalog.people import Links, People, Person, Runs
 from facewatch.catalog.person import PersonFaces
 from facewatch.catalog.photos import PhotoSearch
 from facewatch.catalog.pictures import PicturedPhoto, PictureSources
@@ -68,7 +68,6 @@ __all__ = [
     "FaultyFile",
     "KnownEngine",
     "KnownFile",
-    "LinkRow",
     "Mark",
     "MetadataKind",
     "MetadataRow",

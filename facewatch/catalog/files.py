@@ -372,7 +372,8 @@ class Files(TableAccess):
         )
         sources: dict[int, tuple[str, ...]] = {}
         for photo_id, root, path in rows:
-            sources[photo_id] = (*sources.get(photo_id, ()), os.fsdecode(root + b"/" + path))
+            file = os.fsdecode(root + b"/" + path)
+            sources[photo_id] = (*sources[photo_id], file) if photo_id in sources else (file,)
         return sources
 
     def is_size_known(self, n_bytes: int) -> bool:

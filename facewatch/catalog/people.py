@@ -14,6 +14,7 @@ from facewatch.catalog.opening import TableAccess
 from facewatch.catalog.presences import N_ONLY_PRESENT
 from facewatch.catalog.tiles import COUNTED, LIVING_P, Tiles
 from facewatch.ids import label_of
+from facewatch.types import RecordedLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +43,6 @@ class Person:
     def is_machine_made(self) -> bool:
         """Nobody has decided anything about it: runs may make it grow or join it to another."""
         return self.name is None and not self.is_hidden and not self.is_user_edited
-
-
-@dataclass(frozen=True, slots=True)
-class LinkRow:
-    """One link as recorded."""
-
-    id: int
-    person_id: int
-    photo_id: int
-    path: str
-    source: str
-    stamp: str
-    """What stood there when it was made."""
 
 
 class People(TableAccess):
@@ -262,7 +250,7 @@ class Links(TableAccess):
         """Return the face of a photo that may be this person's, the likeliest; None: none any more."""
         return self._first(f"SELECT face_id FROM ({_SUGGESTED}) WHERE id = ? AND photo_id = ?", [person_id, photo_id])
 
-    def all(self, only: Collection[int] | None = None) -> list[LinkRow]:
+    def all(self, only: Collection[int] | None = None) -> list[RecordedLink]:
         """Return what was made, for everybody or `only` for these people."""
         rows = self._db.execute(f"{_SELECT_LINK} WHERE {_among('person_id', only)} ORDER BY id")
         return [_link(row) for row in rows]
@@ -274,7 +262,7 @@ class Links(TableAccess):
             " WHERE stamp <> x'' GROUP BY kind ORDER BY COUNT(*) DESC, kind LIMIT 1"
         )
 
-    def at(self, path: str) -> LinkRow | None:
+    def at(self, path: str) -> RecordedLink | None:
         """Return the link made at this path below the people folder."""
         row = self._db.execute(f"{_SELECT_LINK} WHERE path = ?", [os.fsencode(path)]).fetchone()
         return _link(row) if row else None
@@ -389,8 +377,8 @@ _SELECT = (
 _SELECT_LINK = "SELECT id, person_id, photo_id, path, source, stamp FROM links"
 
 
-def _link(row: tuple[Any, ...]) -> LinkRow:
-    return LinkRow(row[0], row[1], row[2], os.fsdecode(row[3]), os.fsdecode(row[4]), os.fsdecode(row[5]))
+def _link(row: tuple[Any, ...]) -> RecordedLink:
+    return RecordedLink(row[0], row[1], row[2], os.fsdecode(row[3]), os.fsdecode(row[4]), os.fsdecode(row[5]))
 
 
 def _person(row: tuple[Any, ...]) -> Person:

@@ -27,7 +27,6 @@ from facewatch.folders.model import (
     MoveFolder,
     MoveLink,
     Plan,
-    RecordedLink,
     RemoveFolder,
     RemoveLink,
 )
@@ -40,6 +39,7 @@ from facewatch.matching import MatchSettings
 from facewatch.people.apply import Corrections
 from facewatch.people.corrections import unborn
 from facewatch.text import plural
+from facewatch.types import RecordedLink
 
 
 @dataclass(frozen=True, slots=True)

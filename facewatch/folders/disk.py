@@ -31,7 +31,6 @@ from facewatch.folders.model import (
     Entries,
     FolderEntry,
     LinkKind,
-    RecordedLink,
     WantedFolder,
     folder_names,
     home_of,
@@ -39,6 +38,7 @@ from facewatch.folders.model import (
 )
 from facewatch.fs import beneath
 from facewatch.fs.beneath import open_file, open_folder_beneath
+from facewatch.types import RecordedLink
 
 
 def read_disk(
@@ -80,12 +80,11 @@ def _concerned(wanted: Iterable[WantedFolder], links: Iterable[RecordedLink], fo
         homes.setdefault(person.person_id, set()).update(options)
         years[person.person_id] = {link.subfolder for link in person.links if link.subfolder}
     found: set[str] = set()
-    for link in links:
-        folder, home = link.path.rpartition("/")[0], home_of(link.path)
-        found.add(folder)
+    for person_id, folder in {(link.person_id, link.path.rpartition("/")[0]) for link in links}:
+        home = home_of(f"{folder}/")
+        found |= {folder, home}
         if folder != home:
-            found.add(home)
-            years.setdefault(link.person_id, set()).add(folder[len(home) + 1 :])
+            years.setdefault(person_id, set()).add(folder[len(home) + 1 :])
     for person_id, mine in homes.items():
         found |= mine
         found |= {f"{home}/{year}" for home in mine for year in years.get(person_id, ())}
@@ -135,11 +134,18 @@ def read_entries(folder: int) -> dict[str, FolderEntry]:
             # HFS+ hands back names decomposed; ours are composed, and macOS takes either.
             composed = sys.platform == "darwin"
             return {
-                unicodedata.normalize("NFC", e.name) if composed else e.name: read_entry(e.name, dir_fd)
-                for e in entries
+                unicodedata.normalize("NFC", e.name) if composed else e.name: _read_listed(e, dir_fd) for e in entries
             }
     finally:
         os.close(dir_fd)
+
+
+def _read_listed(entry: os.DirEntry[str], dir_fd: int) -> FolderEntry:
+    """Return an entry of a folder that was just listed; of a link only its text is asked, which is most of the time."""
+    if entry.is_symlink():
+        with contextlib.suppress(OSError):  # it may be something else by now
+            return FolderEntry("symlink", target=os.readlink(entry.name, dir_fd=dir_fd))
+    return read_entry(entry.name, dir_fd)
 
 
 def read_entry(name: str, dir_fd: int | None = None) -> FolderEntry:

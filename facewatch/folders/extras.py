@@ -26,13 +26,13 @@ from facewatch.folders.model import (
     TOGETHER,
     Entries,
     FolderEntry,
-    RecordedLink,
     home_of,
     name_key,
     review_id,
 )
 from facewatch.fs.atomic import write_part
 from facewatch.fs.beneath import open_file, open_folder_beneath
+from facewatch.types import RecordedLink
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,19 +102,6 @@ class WantedFolder:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedLink:
-    """One link that the catalog says we made."""
-
-    link_id: int
-    person_id: int
-    photo_id: int
-    path: str
-    source: str
-    stamp: str
-    """What stood there when we had made it (see `FolderEntry.stamp`)."""
-
-
-@dataclass(frozen=True, slots=True)
 class FolderEntry:
     """What has a name in a folder; links are not followed."""
 
@@ -133,10 +120,10 @@ class FolderEntry:
 
     def bears(self, stamp: str) -> bool:
         """True when this is still what the stamp was taken from."""
+        if self.kind == "symlink":
+            return stamp == f"symlink:{self.target}"
         kind, _, text = stamp.partition(":")
-        if kind == "symlink":
-            return self.kind == "symlink" and self.target == text
-        if self.kind != "file" or not kind:
+        if self.kind != "file" or kind in ("symlink", ""):
             return False
         if kind == "hardlink":
             return text == str(self.inode)
@@ -422,7 +409,11 @@ def fits_folder(person_id: int, name: str | None, folder: str) -> bool:
 def home_of(path: str) -> str:
     """Return the folder of the person, or group, in whose a link of this path is: years in it are no folders of
     others."""
-    folder = path.rpartition("/")[0]
+    return _home_in(path.rpartition("/")[0])
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _home_in(folder: str) -> str:
     if folder[-4:].isdecimal():
         home, _, year = folder.rpartition("/")
         if len(year) == 4 and home and home not in PARENTS:
@@ -467,6 +458,8 @@ def made_with(name: str, source: str) -> str | None:
 
 def is_outdated_name(name: str, source: str, prefix: str) -> bool:
     """Whether facewatch gave a link this name and would not now, because of what it is to begin with."""
+    if not prefix and source.endswith(os.sep + name):
+        return False
     file = os.path.basename(source)
     wanted = _begun_with(prefix, file) if prefix else ""
     return name != wanted + file and made_with(name, source) not in (wanted, None)

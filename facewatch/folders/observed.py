@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from facewatch.folders.model import RecordedLink
+from facewatch.types import RecordedLink
 
 Receiver = int | str
 """A person, or the name of a new folder directly in the people folder."""

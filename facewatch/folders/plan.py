@@ -26,7 +26,6 @@ from facewatch.folders.model import (
     MoveFolder,
     MoveLink,
     Plan,
-    RecordedLink,
     RemoveFolder,
     RemoveLink,
     WantedFolder,
@@ -40,6 +39,7 @@ from facewatch.folders.model import (
     name_key,
     temporary_folder,
 )
+from facewatch.types import RecordedLink
 
 
 def plan(
@@ -95,6 +95,8 @@ def _split_gone(
         return folder not in disk.folders and home_of(link.path) != names[link.person_id]
 
     gone = {link.link_id for mine in links.values() for link in mine if is_gone(link)}
+    if not gone:
+        return dict(links), []
     there = {p: [link for link in mine if link.link_id not in gone] for p, mine in links.items()}
     return there, [link for mine in links.values() for link in mine if link.link_id in gone]
 
@@ -119,7 +121,10 @@ def _find_homes(
     reserved: Collection[str],
 ) -> dict[int, str]:
     """Return where each recorded folder is now: as recorded, or where a move took it that was not recorded."""
-    owned = {*reserved, *folders.values(), *(home_of(link.path) for mine in links.values() for link in mine)}
+
+    @functools.cache
+    def owned() -> set[str]:
+        return {*reserved, *folders.values(), *(home_of(link.path) for mine in links.values() for link in mine)}
 
     def find(person_id: int, folder: str) -> str | None:
         for place in (temporary_folder(person_id), folder):
@@ -128,7 +133,7 @@ def _find_homes(
         options = islice(folder_names(person_id, people[person_id].name), N_CANDIDATES) if person_id in people else ()
         ours = [(_below_home(link.path), link.stamp) for link in links.get(person_id, ())]
         for place in options:
-            if place not in owned and any(is_intact(f"{place}/{name}", stamp, disk.folders) for name, stamp in ours):
+            if place not in owned() and any(is_intact(f"{place}/{name}", stamp, disk.folders) for name, stamp in ours):
                 return place
         return None
 
@@ -335,8 +340,8 @@ class _LinkPlan:
     def _target(self, source: str, folder: str) -> str:
         if self._kind != "symlink":
             return source
-        head, name = os.path.split(source)
-        return self._way(head, folder.count("/") + 1) + name
+        head, _, name = source.rpartition(os.sep)
+        return self._way(head or os.sep, folder.count("/") + 1) + name
 
     def _stamp(self, source: str, folder: str) -> str:
         """Return the stamp that the wanted link has if it is made already, or "" when the source is not there."""

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 
 from facewatch.folders.model import (
     COPIES,
@@ -19,7 +20,6 @@ from facewatch.folders.model import (
     Entries,
     FolderEntry,
     LinkKind,
-    RecordedLink,
     home_of,
     reviewed,
 )
@@ -46,6 +46,7 @@ from facewatch.folders.observed import (
     Unknown,
     n_changes_of,
 )
+from facewatch.types import RecordedLink
 
 MOST_SHARE = 0.1
 """What part of all links may have changed at once, so that it is still believed that a person did it ..."""
@@ -56,12 +57,14 @@ _BYSTANDERS = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 """What file managers leave in folders, besides hidden files; in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FolderView:
     """All that stands in the people folder; hidden folders, and what is in them, left out."""
 
     folders: Mapping[str, Entries]
     """Per real directory ("" is the people folder itself) its entries, hidden ones among them."""
+    links: Sequence[RecordedLink] = ()
+    """On record for people."""
     photos: Mapping[str, int] = field(default_factory=dict)
     """What is known of `strange_paths`: the photo of the library that each stands for."""
     leftovers: frozenset[str] = frozenset()
@@ -79,31 +82,51 @@ class FolderView:
         folder, _, name = path.rpartition("/")
         return self.folders.get(folder, {}).get(name)
 
+    def has(self, link: RecordedLink) -> bool:
+        """Whether a link stands where it was made."""
+        entry = self.entry(link.path)
+        return entry is not None and entry.bears(link.stamp)
 
-def strange_paths(links: Iterable[RecordedLink], view: FolderView) -> list[str]:
+    @cached_property
+    def intact(self) -> frozenset[str]:
+        """The paths at which what we made for people stands as it was made."""
+        return frozenset(link.path for link in self.links if self.has(link))
+
+    @cached_property
+    def unknown(self) -> Sequence[str]:
+        """The paths of links and files that may mean something and are not what is on record for them, in order."""
+        known = self.intact.union(link.path for link in self.extras if self.has(link))
+        found = sorted(
+            f"{folder}/{name}"
+            for folder, entries in self.folders.items()
+            for name, entry in entries.items()
+            if folder and entry.kind in ("symlink", "file") and f"{folder}/{name}" not in known and is_visible(name)
+        )
+        return [path for path in found if path not in self.own]
+
+
+def strange_paths(view: FolderView) -> list[str]:
     """Return the paths of links and files that are on no record, or are not what is on record for them; but none whose
     text, inode or size and time is that of a link on record."""
-    reader = _Reader(links, {}, view)
-    return [path for path in reader.unknown if not reader.photos_by_stamp(path)]
+    reader = _Reader({}, view) if view.unknown else None
+    return [path for path in view.unknown if reader and not reader.photos_by_stamp(path)]
 
 
-def own_paths(links: Iterable[RecordedLink], folders: Mapping[int, str], view: FolderView) -> frozenset[str]:
+def own_paths(folders: Mapping[int, str], view: FolderView) -> frozenset[str]:
     """Return the paths of all that is on no record: links, files, and folders directly in the people folder."""
-    homes = {path.partition("/")[0] for path in (*folders.values(), *(link.path for link in links))}
+    homes = {path.partition("/")[0] for path in (*folders.values(), *(link.path for link in view.links))}
     tops = {name for name, entry in view.folders[""].items() if entry.kind == "dir" and is_visible(name)}
-    return frozenset((*_Reader(links, {}, view).unknown, *(tops - homes)))
+    return frozenset((*view.unknown, *(tops - homes)))
 
 
-def read_back(
-    links: Iterable[RecordedLink], folders: Mapping[int, str], view: FolderView, *, most_changes: int
-) -> ReadBack:
+def read_back(folders: Mapping[int, str], view: FolderView, *, most_changes: int) -> ReadBack:
     """Return what differs between the record and the people folder, folders first, then by path.
 
     Args:
         folders: the recorded folder of each person.
         most_changes: more at once than this, or than `MOST_SHARE` of all links, are not believed.
     """
-    reader = _Reader(links, folders, view)
+    reader = _Reader(folders, view)
     found = (*reader.find_folders(), *reader.find_links())
     return ReadBack(found, reader.doubt(found, most_changes))
 
@@ -121,40 +144,38 @@ def is_visible(name: str) -> bool:
 class _Reader:
     """Compares; what it finds one step after the other it keeps in its fields."""
 
-    def __init__(self, links: Iterable[RecordedLink], folders: Mapping[int, str], view: FolderView) -> None:
+    def __init__(self, folders: Mapping[int, str], view: FolderView) -> None:
         self._view = view
-        self._links = sorted(links, key=lambda link: link.path)
+        self._links = sorted(view.links, key=attrgetter("path"))
         self._by_person: dict[int, list[RecordedLink]] = defaultdict(list)
         for link in self._links:
             self._by_person[link.person_id].append(link)
-        intact = {link.path for link in self._links if _bears(view.entry(link.path), link)}
-        self._missing = {link.link_id: link for link in self._links if link.path not in intact}
-        extras = {link.path: link for link in view.extras if _bears(view.entry(link.path), link)}
-        intact |= extras.keys()
+        self._missing = {link.link_id: link for link in self._links if link.path not in view.intact}
         self._suggestions = {
-            link.stamp: link for link in view.extras if link.path not in extras and reviewed(link.person_id) is not None
+            link.stamp: link for link in view.extras if reviewed(link.person_id) is not None and not view.has(link)
         }
         """Links to suggestions that do not stand where they were made, by stamp."""
-        self.unknown = sorted(
-            f"{folder}/{name}"
-            for folder, entries in view.folders.items()
-            for name, entry in entries.items()
-            if folder and entry.kind in ("symlink", "file") and is_visible(name) and f"{folder}/{name}" not in intact
-        )
-        self.unknown = [path for path in self.unknown if path not in view.own]
-        self._left = dict.fromkeys(self.unknown)
-        """Of these those that are not explained yet."""
+        self._left = dict.fromkeys(view.unknown)
+        """Of what is unknown what is not explained yet."""
         self._by_key: dict[tuple[str, str], list[RecordedLink]] = defaultdict(list)
-        if self.unknown:
+        if view.unknown:
             for link in (*self._links, *view.extras):
                 self._by_key[_key_of_stamp(link.stamp)].append(link)
-        self._former = {p: folders.get(p) or self._usual_folder(p) for p in {*folders, *self._by_person}}
-        self._homes = dict(self._former)
-        """Where the links of each person are expected."""
+        self._folders = folders
         self._gone: set[int] = set()
         """People whose folder is nowhere in sight."""
         self._waiting: set[int] = set()
         """People of whose folder it cannot be said yet what has become of it."""
+
+    @cached_property
+    def _former(self) -> Mapping[int, str]:
+        """Where the links of each person were."""
+        return {p: self._folders.get(p) or self._usual_folder(p) for p in {*self._folders, *self._by_person}}
+
+    @cached_property
+    def _homes(self) -> dict[int, str]:
+        """Where they are expected now."""
+        return dict(self._former)
 
     def _usual_folder(self, person_id: int) -> str:
         """Return where the links of somebody are whose folder is somebody else's, and on no record."""
@@ -259,7 +280,7 @@ class _Reader:
     def _copies(self) -> Mapping[int, Sequence[str]]:
         """The paths of files that hold the content of a photo."""
         copies: dict[int, list[str]] = defaultdict(list)
-        for path in self.unknown:
+        for path in self._view.unknown:
             if (photo_id := self._view.photos.get(path)) is not None and self._entry(path).kind == "file":
                 copies[photo_id].append(path)
         return copies
@@ -267,7 +288,7 @@ class _Reader:
     @cached_property
     def _standing_by_key(self) -> Mapping[tuple[str, str], Sequence[str]]:
         standing: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for path in self.unknown:
+        for path in self._view.unknown:
             for key in _keys_of_entry(self._entry(path)):
                 standing[key].append(path)
         return standing
@@ -478,7 +499,8 @@ class _Reader:
         return reviewed(link.person_id) if link is not None else None
 
     def _find_suggestions_gone(self) -> Iterator[SuggestionGone]:
-        elsewhere = {stamp for stamp in self._suggestions for path in self.unknown if self._entry(path).bears(stamp)}
+        unknown = [self._entry(path) for path in self._view.unknown] if self._suggestions else []
+        elsewhere = {stamp for stamp in self._suggestions for entry in unknown if entry.bears(stamp)}
         for stamp, link in sorted(self._suggestions.items(), key=lambda item: item[1].path):
             person_id = reviewed(link.person_id)
             is_there = home_of(link.path) in self._view.folders

@@ -44,7 +44,6 @@ from facewatch.folders.model import (
     MakeLink,
     MoveLink,
     Plan,
-    RecordedLink,
     RemoveLink,
     Shape,
     fits_folder,
@@ -59,7 +58,7 @@ from facewatch.folders.state import FolderState
 from facewatch.folders.viewing import read_view, sha256_of
 from facewatch.folders.wanted import Wanted
 from facewatch.fs.mounts import Asker, is_folder
-from facewatch.types import Fingerprint
+from facewatch.types import Fingerprint, RecordedLink
 
 log = logging.getLogger(__name__)
 
@@ -257,7 +256,7 @@ class PeopleFolder:
         Raises:
             FolderError: it cannot be read.
         """
-        links = self._people_links(None)
+        links = self._catalog.links.all()
         recorded = [*links, *self._extras.links()]
         plan, seen = self._compared(None, _Known(recorded, {}))
         disk = read_disk(self.root, (), recorded, self._catalog.links.folders(), self.kind, known=seen.folders)
@@ -403,22 +402,20 @@ class PeopleFolder:
             return _Seen()
         if only is not None and (known := self._intact(only)) is not None:
             return _Seen(known=known)
-        links = self._people_links(None)
-        view = self._view(links)
+        view = self._view()
         self._extras.follow(view.folders)
-        concluded = self.edits.conclude(self._differences(links, view, self.edits.most_changes))
+        concluded = self.edits.conclude(self._differences(view, self.edits.most_changes))
         holds = only is None and concluded == _NOTHING_CONCLUDED
-        known = _Known([*links, *self._extras.links()], view.folders) if holds else None
-        years = {link.path.rpartition("/")[0] for link in links if link.path.count("/") > 1}
-        emptied = (year for year in years if home_of(f"{year}/") != year and view.folders.get(year) == {})
+        known = _Known([*view.links, *self._extras.links()], view.folders) if holds else None
+        years = {year for year, inside in view.folders.items() if not inside and home_of(f"{year}/") != year}
+        emptied = years & {link.path.rpartition("/")[0] for link in view.links} if years else ()
         return _Seen(concluded, known, tuple(sorted(emptied)))
 
     def _take_stock(self) -> None:
         """What stands in the folder now says nothing: it is not as this catalog left it."""
         if not (self.root / MARKER).exists():
             return  # the plan says so
-        links = self._people_links(None)
-        self._state.set_own(own_paths(links, self._catalog.links.folders(), self._view(links)))
+        self._state.set_own(own_paths(self._catalog.links.folders(), self._view()))
         self._state.begin()
 
     def _concerned(self, only: Collection[int] | None, concluded: Concluded) -> Collection[int] | None:
@@ -446,15 +443,15 @@ class PeopleFolder:
 
     def read_back(self, *, most_changes: int) -> ReadBack:
         """Return what somebody did in the folder since it was synced; see `readback`."""
-        links = self._people_links(None)
-        return self._differences(links, self._view(links), most_changes)
+        return self._differences(self._view(), most_changes)
 
-    def _differences(self, links: Sequence[RecordedLink], view: FolderView, most_changes: int) -> ReadBack:
-        return read_back(links, self._catalog.links.folders(), view, most_changes=most_changes)
+    def _differences(self, view: FolderView, most_changes: int) -> ReadBack:
+        return read_back(self._catalog.links.folders(), view, most_changes=most_changes)
 
-    def _view(self, links: Sequence[RecordedLink]) -> FolderView:
+    def _view(self) -> FolderView:
         """Return all that stands in the folder, and which photos what is on no record stands for."""
         asked = frozenset(one.path for one in asked_in(self._catalog))
+        links = self._catalog.links.all()
         return read_view(self.root, links, self._photo_of, self._state.own(), asked, self._extras.links())
 
     def _photo_of(self, path: str, entry: FolderEntry) -> int | None:
@@ -596,13 +593,8 @@ class PeopleFolder:
     def _recorded_links(self, only: Collection[int] | None) -> list[RecordedLink]:
         """Return what is on record, for everybody or `only` for these, groups among them."""
         extras = self._extras.links()
-        return [*self._people_links(only), *(link for link in extras if only is None or link.person_id in only)]
-
-    def _people_links(self, only: Collection[int] | None) -> list[RecordedLink]:
-        return [
-            RecordedLink(row.id, row.person_id, row.photo_id, row.path, row.source, row.stamp)
-            for row in self._catalog.links.all(only)
-        ]
+        links = self._catalog.links.all(only)
+        return [*links, *(link for link in extras if only is None or link.person_id in only)]
 
 
 def _existing(path: Path) -> Path:

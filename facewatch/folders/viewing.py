@@ -12,9 +12,10 @@ from pathlib import Path
 
 from facewatch.errors import FolderError
 from facewatch.folders.disk import OpenedFolder, read_entries
-from facewatch.folders.model import UNNAMED, Entries, FolderEntry, RecordedLink, is_temporary
+from facewatch.folders.model import UNNAMED, Entries, FolderEntry, is_temporary
 from facewatch.folders.readback import FolderView, strange_paths
 from facewatch.fs.beneath import open_beneath
+from facewatch.types import RecordedLink
 
 DEPTH = 4
 """How deep folders in folders are looked into: those of people by year in a group that somebody made."""
@@ -47,18 +48,18 @@ def read_view(
     """
     top, links = os.path.realpath(root), list(links)
     folders = _read_folders(top)
-    view = FolderView(folders, own=own, asked=asked, extras=tuple(extras), hidden=_read_hidden(top, folders))
+    view = FolderView(folders, links, own=own, asked=asked, extras=tuple(extras), hidden=_read_hidden(top, folders))
     by_path = {link.path: link for link in links}
     photos: dict[str, int] = {}
     leftovers = set()
-    for path in strange_paths(links, view):
+    for path in strange_paths(view):
         entry = view.entry(path)
         assert entry is not None
         if path in by_path and _is_leftover(top, path, entry, by_path[path].stamp):
             leftovers.add(path)
         elif (photo_id := photo_of(f"{top}/{path}", entry)) is not None:
             photos[path] = photo_id
-    return replace(view, photos=photos, leftovers=frozenset(leftovers))
+    return replace(view, photos=photos, leftovers=frozenset(leftovers)) if photos or leftovers else view
 
 
 def _read_folders(top: str) -> Mapping[str, Entries]:

@@ -57,6 +57,8 @@ class Wanted:
         sources = self.catalog.files.sources(None if is_all else photos)
         has_dates = self.shape.by_year or self.shape.with_dates
         taken = self.catalog.photos.taken(sources) if has_dates else {}
+        if not has_dates:
+            return {p: WantedLink(p, paths) for p, paths in sources.items()}
         return {p: WantedLink(p, paths, *self.shape.place_of(taken.get(p, ""))) for p, paths in sources.items()}
 
     def _faces(self, rows: Iterable[_Row], only: Collection[int] | None) -> dict[tuple[int, int], int]:

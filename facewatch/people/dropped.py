@@ -52,7 +52,7 @@ def keep_links(catalog: Catalog, root: Path) -> None:
         link, receiver = catalog.links.at(one.path), receiver_of(catalog, one.to)
         if link is not None and is_open(catalog, one):
             with catalog.write():
-                catalog.links.remove(link.id)
+                catalog.links.remove(link.link_id)
         elif link is None and receiver is not None and _is_on(catalog, receiver, one):
             source = next(iter(catalog.files.sources([one.photo_id]).get(one.photo_id, ())), None)
             if source is not None and read_entry(str(root / one.path)).bears(one.stamp):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from facewatch import ids
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.folders.asked import Asked
-from facewatch.folders.model import EXTRAS, RecordedLink, fits_folder, review_id
+from facewatch.folders.model import EXTRAS, fits_folder, review_id
 from facewatch.folders.observed import (
     Doubt,
     FolderCopied,
@@ -45,6 +45,7 @@ from facewatch.people.dropped import receiver_of
 from facewatch.people.plausible import candidates, only_plausible
 from facewatch.people.record import Decided
 from facewatch.text import whole_text
+from facewatch.types import RecordedLink
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Person

@@ -20,7 +20,7 @@ from typing import Literal
 
 from sqlite_utils import Database
 
-from facewatch.catalog import LinkRow, Tables, display
+from facewatch.catalog import Tables, display
 from facewatch.catalog.integrity import faults_of
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import connect_reading
@@ -35,7 +35,7 @@ from facewatch.fs.sidecar import beside
 from facewatch.library.layout import distinct_roots
 from facewatch.library.scan import IGNORE_MARKERS, Rules
 from facewatch.settings import people_shape_of
-from facewatch.types import Fingerprint, Progress
+from facewatch.types import Fingerprint, Progress, RecordedLink
 from facewatch.watcher.services import ServiceManager, find_manager
 from facewatch.watcher.systemd import run_command
 
@@ -408,7 +408,7 @@ class Case:
         return {root: walk(root, **rules, can=self.world.can, report=self.report) for root in self.present_roots}
 
     @cached_property
-    def links(self) -> list[LinkRow]:
+    def links(self) -> list[RecordedLink]:
         """The links on record."""
         return self.catalog.links.all() if self.catalog else []
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_loop import FakeSource, Turns
 
-from facewatch.folders.marks import key_of
+from facewatch.folders.marks import FACE_KEY, key_of
 from facewatch.folders.model import TOGETHER, home_of
 from facewatch.watcher.events import Events
 from facewatch.watcher.people import STILL_SECONDS
@@ -98,9 +98,11 @@ class Edited:
         """Return the photo that a link leads to, or that the face on a picture is on; "": it is neither."""
         if path.is_symlink():
             return str(path.resolve().relative_to(self.turns.library.photos.resolve()))
-        key = key_of(path.read_bytes()) if path.is_file() else None
-        shown = self.app.catalog.pictures.of_faces([int(key.removeprefix("face-"))]) if key else []
-        return shown[0].files[0].path if shown else key or ""
+        key = (key_of(path.read_bytes()) or "") if path.is_file() else ""
+        if not key.startswith(FACE_KEY):
+            return ""  # a cover stands for none
+        shown = self.app.catalog.pictures.of_faces([int(key.removeprefix(FACE_KEY))])
+        return shown[0].files[0].path if shown else key
 
     def folder(self, number: int) -> Path | None:
         folders = sorted(self.tree())
@@ -253,13 +255,12 @@ class Edited:
 
 SHAPED = {"folders.layout": "person/year", "folders.names": "date", "folders.together": ["Anna & Ben", "Anna & Zoe"]}
 TAKEN = {"a": "2023-05-03T14:22:10", "b": "2024-01-02T03:04:05", "c": "2024-12-31T23:59:59", "e": "2023-07-08T09:10:11"}
-
-
-FACES = {"folders.show": "faces"}
+FACES = {"folders.show": "faces", "folders.cover": "folder.jpg"}
 
 
 @pytest.fixture(
-    params=[{}, SHAPED, SHAPED | FACES], ids=["as it is by itself", "of another shape", "of another shape, with faces"]
+    params=[{}, SHAPED, SHAPED | FACES],
+    ids=["as it is by itself", "of another shape", "of another shape, with faces and covers"],
 )
 def edited(family: Library, request: pytest.FixtureRequest) -> Iterator[Edited]:
     with family.app() as app, app.catalog.write():

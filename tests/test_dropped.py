@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -157,14 +158,23 @@ def test_a_file_of_ones_own_stays_beside_the_link(place: Library, asked: Asking,
     assert [path for path, photo in place.tree().items() if photo == "h.png"] == ["Ben/h (Photos).png"]
 
 
-def test_of_many_faces_the_nine_largest_are_to_choose_from(place: Library, asked: Asking, run: Any) -> None:
+@pytest.fixture
+def class_photo(place: Library, run: Any) -> Library:
+    """More faces on a photo in Ben's folder than there are keys."""
     place.draw("i.png", *((person, 0) for person in range(20, 31)))
     place.scan()
+    (place.people / "Ben/h.png").unlink()
     drop(place, "Ben/i.png")
     run("folders")
-    [_, question] = asked()
-    assert question["text"] == "which of these 9 faces is Ben?"
-    assert len(question["faces"]) == 9
+    return place
+
+
+def test_of_many_faces_each_can_be_the_one(class_photo: Library, asked: Asking, run: Any) -> None:
+    [question] = asked()
+    assert question["text"] == "which of these 11 faces is Ben?"
+    assert len(question["faces"]) == 11
+    run("review", "--answer", f"{question['id']}=face:f{question['faces'][10]['id']}")
+    assert whose(class_photo, "i.png").index("Ben") == 10
 
 
 def test_another_face_is_no_answer(place: Library, asked: Asking, run: Any) -> None:
@@ -196,6 +206,16 @@ def test_the_page_asks_the_same(client: TestClient, place: Library) -> None:
     assert "Which of these 2 faces is Ben?" in client.get("/review").text, "among the past answers"
     assert client.post(f"/api/v1/journal/{done['entry_id']}/undo", json={}).status_code == 200
     assert whose(place) == [None, None]
+
+
+def test_the_page_has_a_button_for_each_of_many_faces(class_photo: Library) -> None:
+    with TestClient(make_site(class_photo.app), base_url="http://127.0.0.1") as client:
+        [question] = client.post("/api/v1/review/next", json={"n": 1}).json()["questions"]
+        page = client.get("/review").text
+    faces = re.findall(r'data-verb="face" data-face-id="(\d+)"(?: data-key="(\d)")?', page)
+    assert [int(face) for face, _ in faces] == question["faces"]
+    assert [key for _, key in faces] == [*"123456789", "", ""]
+    assert re.findall(r'class="question-number"[^>]*>(\d+)', page) == [str(n) for n in range(1, 12)]
 
 
 @pytest.mark.slow

@@ -165,6 +165,19 @@ def test_a_number_says_which_face_of_a_dropped_photo_it_is(anna: App, library: L
     assert len(anna.catalog.presences.of_person(anna.lookup.person("Anna").id)) == 1
 
 
+def test_of_many_faces_on_a_dropped_photo_the_number_is_typed(anna: App, library: Library, walk: Any) -> None:
+    library.draw("class.png", *((person, 0) for person in range(20, 31)))
+    anna.pipeline.scan()
+    (library.people / "Anna/class.png").symlink_to(library.photos / "class.png")
+    anna.folder.sync()
+    before = people(anna)["Anna"]
+    walked = walk(anna, "t", "t", "\n", "u", "9", "q", lines=["12", "", "11"])
+    assert walked.script.prompts[0].startswith("[1] [2] [3] [4] [5] [6] [7] [8] [9] [t]ype a number [n]one of them")
+    assert "'12' is no face of these; there are 1 to 11" in walked.out
+    assert len(re.findall(r"face f\d+ is Anna now; undo with u", walked.out)) == 2
+    assert people(anna)["Anna"] == before + 1
+
+
 # --- each key ---
 
 

@@ -131,6 +131,20 @@ def ask_name(keys: Keys, known: Iterable[str]) -> str:
     return _name_meant(keys, typed, names) if typed else ""
 
 
+def ask_face(keys: Keys, faces: Sequence[int]) -> int | None:
+    """Return the face whose number, from 1, somebody types; None: none after all.
+
+    Raises:
+        NotKnownError: none of them has it.
+    """
+    typed = keys.line(f"which face, 1 to {len(faces)}? (Enter alone goes back) ", ()).strip()
+    if not typed:
+        return None
+    if not typed.isdecimal() or not 0 < int(typed) <= len(faces):
+        raise NotKnownError(f"{typed!r} is no face of these; there are 1 to {len(faces)}")
+    return faces[int(typed) - 1]
+
+
 def _name_meant(keys: Keys, typed: str, names: Sequence[str]) -> str:
     from facewatch.people.lookup import clean_name, name_key
 

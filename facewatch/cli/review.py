@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facewatch.cli.asking import Keys, Terminal, ask_name
+from facewatch.cli.asking import Keys, Terminal, ask_face, ask_name
 from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
 
@@ -257,7 +257,7 @@ class QuestionLoop:
 
         verbs = [None, *verbs_for(self._catalog, question)]
         left_out = {"m": not self._display.has_more(question), "u": not self._given}
-        keys = self._words.keys_for(question, verbs) | self._words.TERMINAL_KEYS
+        keys = self._words.terminal_keys_for(question, verbs) | self._words.TERMINAL_KEYS
         return {key: one for key, one in keys.items() if not left_out.get(key, False)}
 
     def _prompt(self, question: Question) -> str:
@@ -276,12 +276,11 @@ class QuestionLoop:
         from facewatch.people.review.answers import Answer, is_open
 
         try:
-            answer = (
-                Answer(verb, ask_name(self._keys, self._catalog.people.names().values()))
-                if verb == "name"
-                else Answer(verb, face_id=face_id)
-            )
-            if verb == "name" and not answer.name:
+            name = ask_name(self._keys, self._catalog.people.names().values()) if verb == "name" else ""
+            if verb == "face" and face_id is None:
+                face_id = ask_face(self._keys, question.loose)
+            answer = Answer(verb, name, face_id)
+            if (verb == "name" and not name) or (verb == "face" and face_id is None):
                 return False
             n_before = self._n_together(question, answer)
             made = self._review.answer(question, answer)

@@ -63,13 +63,20 @@ KEYS = {
 """The keys of the review in the order in which they are shown, in terminals and on the page."""
 
 _NONE_OF_THESE = AnswerKey("none of them", "in the photo, but none of these faces", "no")
+_ANY_FACE = AnswerKey("type a number", "of any of the faces; Enter does the same", "face")
 
 
 def keys_for(question: Question, verbs: Collection[Verb | None]) -> dict[str, AnswerKey]:
-    """Return the keys for these answers to a question."""
+    """Return the keys for these answers to a question, with numbers for more faces than there are keys for."""
     faces = {str(n): AnswerKey("", f"face {n}", "face", face) for n, face in enumerate(question.loose, 1)}
     keys = faces | KEYS | {"n": _NONE_OF_THESE} if question.kind == "which" else KEYS
     return {key: one for key, one in keys.items() if one.verb in verbs}
+
+
+def terminal_keys_for(question: Question, verbs: Collection[Verb | None]) -> dict[str, AnswerKey]:
+    """Return the same where one key is pressed: of many faces the number is typed."""
+    keys = keys_for(question, verbs).items()
+    return dict((key, one) if len(key) == 1 else ("t", _ANY_FACE) for key, one in keys)
 
 
 TERMINAL_KEYS = {

@@ -141,7 +141,7 @@ class ReviewQuestion(BaseModel):
     people: list[QuestionPerson]
     """The one that is asked about first."""
     faces: list[int]
-    """Some that show what it is about; /media/face/{id} is a picture."""
+    """Some that show what it is about, of "which" all that may be answered; /media/face/{id} is a picture."""
     n_faces: int
     settles: float
     """Faces that have a name after the answer, on average."""
@@ -322,7 +322,7 @@ def _row(app: App, question: Question) -> ReviewQuestion:
             QuestionPerson(id=person_id, label=label)
             for person_id, label in zip(question.people, question.labels, strict=True)
         ],
-        faces=list(question.faces[:MOST_FACES]),
+        faces=list(question.faces if question.kind == "which" else question.faces[:MOST_FACES]),
         n_faces=question.n_faces,
         settles=question.settles,
         chance=question.chance,

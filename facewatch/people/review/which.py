@@ -12,9 +12,6 @@ from facewatch.people.review.question import Question, digest
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
 
-MOST_CHOICES = 9
-"""Faces of one photo to choose from, the largest: each has a key."""
-
 
 def which_questions(catalog: Catalog) -> Iterator[Question]:
     """Yield the questions that are open, by where the photos were dropped."""
@@ -23,18 +20,15 @@ def which_questions(catalog: Catalog) -> Iterator[Question]:
 
 def _question(catalog: Catalog, one: Asked) -> Question:
     receiver = receiver_of(catalog, one.to)
-    by_size = sorted(catalog.faces.rows(one.faces), key=lambda row: (-row.box.w * row.box.h, row.id))
-    largest = {row.id for row in by_size[:MOST_CHOICES]}
-    choices = tuple(face_id for face_id in one.faces if face_id in largest)
     name = receiver.label if receiver is not None else str(one.to)
     return Question(
-        id=f"which:{digest(choices, [receiver.id] if receiver is not None else [])}",
+        id=f"which:{digest(one.faces, [receiver.id] if receiver is not None else [])}",
         kind="which",
-        text=f"which of these {len(choices)} faces is {name}?",
+        text=f"which of these {len(one.faces)} faces is {name}?",
         people=(receiver.id,) if receiver is not None else (),
         labels=(name,) if receiver is not None else (),
-        faces=choices,
-        loose=choices,
+        faces=one.faces,
+        loose=one.faces,
         n_faces=1,
         chance=1.0,
         settles=1.0,

@@ -117,6 +117,32 @@ def test_a_face_that_is_moved_to_somebody_is_theirs_and_one_that_is_deleted_is_n
     assert standing(cut) == before
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told", "shown"),
+    [
+        ("Anna/b.jpg", "Ben/d.jpg", {"b.png": ["Ben"], "d.png": ["Ben"]}, {"Ben/d.jpg", "Ben/d (Photos).jpg"}),
+        ("Anna/a.jpg", "Ben/a.jpg", {"a.png": ["Ben", None]}, {"Ben/a.jpg"}),
+    ],
+    ids=["of another photo", "of the same photo"],
+)
+def test_a_face_that_is_moved_over_another_is_theirs_and_the_other_not_lost(
+    cut: Library, old: str, new: str, told: dict[str, list[str | None]], shown: set[str]
+) -> None:
+    """Where both files have one name, a file manager asks whether to replace the one that is there."""
+    before, moved = standing(cut), standing(cut)[old]
+    (cut.people / old).replace(cut.people / new)
+    with cut.app(FACES) as app:
+        app.folder.sync()
+        assert decided(app) == ["assign"]
+        assert {photo: whose(app, photo) for photo in told} == told
+        assert app.folder.plan().is_empty
+        assert standing(cut)[new] == moved
+        assert {path for path in standing(cut) if path.startswith(new.removesuffix(".jpg"))} == shown
+        app.corrections.undo()
+        assert app.folder.plan().is_empty
+    assert sorted(standing(cut).values()) == sorted(before.values())
+
+
 def test_faces_of_photos_taken_at_once_are_told_apart_whatever_becomes_of_their_times(cut: Library) -> None:
     """All of these are of one size, and of one second."""
     before = standing(cut)

@@ -26,6 +26,7 @@ from facewatch.folders.observed import (
     LinkLost,
     LinkMoved,
     LinkOnTheWay,
+    LinkOverwritten,
     LinkReplaced,
     Observation,
     PhotoDropped,
@@ -326,6 +327,21 @@ def test_a_file_where_a_link_stood_is_an_edited_copy(here: Place) -> None:
     assert here.seen() == [LinkReplaced(here.link("Anna/2.jpg"))]
 
 
+@pytest.mark.parametrize("is_copy", [False, True])
+def test_a_link_that_is_moved_over_another_is_moved_and_the_other_overwritten(here: Place, is_copy: bool) -> None:
+    if is_copy:
+        for n, link in enumerate(here.links):
+            entry = here.tree[link.path] = FolderEntry("file", size=7 + n, mtime_ns=5)
+            here.links[n] = dataclasses.replace(link, stamp=entry.stamp("copy"))
+    moved, other = here.link("Anna/2.jpg"), here.link("Ben/4.jpg")
+    here.move("Anna/2.jpg", "Ben/4.jpg")
+    assert here.seen() == [LinkMoved(moved, "Ben/4.jpg", moved.stamp, 2), LinkOverwritten(other)]
+    here.move("Ben/4.jpg", "Ben/1.jpg")
+    assert here.seen() == [
+        LinkMoved(moved, "Ben/1.jpg", moved.stamp, 2), LinkOverwritten(here.link("Ben/1.jpg")), LinkGone(other)
+    ]  # fmt: skip
+
+
 def test_nothing_where_a_link_stood_is_a_lost_link(here: Place) -> None:
     here.tree["Anna/2.jpg"] = FolderEntry("file", inode=9, size=0, mtime_ns=5)
     view = dataclasses.replace(here.view(), leftovers=frozenset({"Anna/2.jpg"}))
@@ -431,7 +447,9 @@ def _links_in(one: Observation) -> list[RecordedLink]:
             return list(links)
         case FolderPutInto(moved=moved):
             return [other.link for other in moved]
-        case LinkGone() | LinkMoved() | LinkKept() | LinkLost() | LinkReplaced() | LinkOnTheWay():
+        case LinkGone() | LinkMoved() | LinkKept() | LinkLost() | LinkReplaced() | LinkOverwritten():
+            return [one.link]
+        case LinkOnTheWay():
             return [one.link]
     return []
 

@@ -149,6 +149,14 @@ class LinkReplaced:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkOverwritten:
+    """Something else has its place: another link was moved there, and a file manager asked whether to replace this one.
+    That says nothing about the person."""
+
+    link: RecordedLink
+
+
+@dataclass(frozen=True, slots=True)
 class LinkOnTheWay:
     """A link has a hidden name: a program that synchronises folders is just moving it."""
 
@@ -177,6 +185,7 @@ Observation = (
     | LinkKept
     | LinkLost
     | LinkReplaced
+    | LinkOverwritten
     | LinkOnTheWay
     | Unknown
 )

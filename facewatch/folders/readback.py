@@ -37,6 +37,7 @@ from facewatch.folders.observed import (
     LinkLost,
     LinkMoved,
     LinkOnTheWay,
+    LinkOverwritten,
     LinkReplaced,
     Observation,
     PhotoDropped,
@@ -328,6 +329,7 @@ class _Reader:
         yield from self._find_replaced()
         yield from self._find_kept()
         yield from self._find_moved()
+        yield from self._find_overwritten()
         yield from self._find_on_the_way()
         self._missing = {id_: link for id_, link in self._missing.items() if link.person_id not in self._waiting}
         for person_id in sorted(self._gone):
@@ -358,11 +360,11 @@ class _Reader:
         return now + link.path.removeprefix(before) if link.path.startswith(f"{before}/") else link.path
 
     def _find_replaced(self) -> Iterator[Observation]:
-        """Yield the files that stand where links were."""
+        """Yield the files that stand where links were, and are none that came from elsewhere in the folder."""
         for link in self._still_missing():
             path = self._path_now(link)
             entry = self._view.entry(path)
-            if entry is None or entry.kind == "symlink":
+            if entry is None or entry.kind == "symlink" or self._is_other(path, link):
                 continue
             del self._missing[link.link_id]
             self._left.pop(path, None)
@@ -385,6 +387,20 @@ class _Reader:
             yield LinkMoved(link, path, self._stamp_at(path, link), to)
         for link, path in self._pairs(lambda link, path: path.partition("/")[0] in EXTRAS):
             yield LinkKept(link, path, self._stamp_at(path, link))
+
+    def _find_overwritten(self) -> Iterator[LinkOverwritten]:
+        for link in self._still_missing():
+            if self._view.entry(self._path_now(link)) is not None:
+                del self._missing[link.link_id]
+                yield LinkOverwritten(link)
+
+    def _is_other(self, path: str, link: RecordedLink) -> bool:
+        """Whether a file that may be this link is another that does not stand where it was made."""
+        entry = self._entry(path)
+        if entry.kind != "file" or entry.bears(link.stamp):
+            return False
+        others = (one for key in _keys_of_entry(entry) for one in self._by_key.get(key, ()) if entry.bears(one.stamp))
+        return any(one.link_id in self._missing or one.stamp in self._suggestions for one in others)
 
     def _find_on_the_way(self) -> Iterator[Observation]:
         for link in self._still_missing():
@@ -411,6 +427,10 @@ class _Reader:
         Of several links to one photo that are missing it is not known which one stands where, unless their names say
         so; then none of them counts as found.
         """
+
+        def may_be(link: RecordedLink, path: str) -> bool:
+            return fits(link, path) and not self._is_other(path, link)
+
         missing: dict[int, list[RecordedLink]] = defaultdict(list)
         for link in self._still_missing():
             missing[link.photo_id].append(link)
@@ -420,7 +440,7 @@ class _Reader:
                 places[photo_id].append(path)
         pairs = []
         for photo_id in sorted(places):
-            for link, path in _matched(missing[photo_id], places[photo_id], fits, self._looks_like):
+            for link, path in _matched(missing[photo_id], places[photo_id], may_be, self._looks_like):
                 if path in self._left and not self._is_known_there(path, photo_id):
                     pairs.append((link, path))
                     del self._left[path], self._missing[link.link_id]

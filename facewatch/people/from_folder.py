@@ -33,6 +33,7 @@ from facewatch.folders.observed import (
     LinkLost,
     LinkMoved,
     LinkOnTheWay,
+    LinkOverwritten,
     LinkReplaced,
     PhotoDropped,
     ReadBack,
@@ -83,6 +84,8 @@ class Aside(StrEnum):
     """The photo has no face that could be meant."""
     REPLACED = "replaced"
     """A file stands where a link was."""
+    OVERWRITTEN = "overwritten"
+    """Something else was put in the place of a link; it is made again beside that."""
     LOST = "lost"
     """Some program spoiled the link; it is made again."""
     EMPTIED = "emptied"
@@ -193,7 +196,7 @@ class Conclusions:
                     self.asides.append(LeftAside(why, one.folder, self._label(one.person_id)))
                 case FolderCopied():
                     self.asides.append(LeftAside(Aside.COPIED, one.new, self._label(one.person_id)))
-                case LinkKept() | LinkLost() | LinkReplaced() | LinkOnTheWay() | Unknown():
+                case LinkKept() | LinkLost() | LinkReplaced() | LinkOverwritten() | LinkOnTheWay() | Unknown():
                     self._note(one)
         for who, to, moved, dropped in _by_receiver(seen):
             path = moved[0].path if moved else dropped[0].path
@@ -436,7 +439,7 @@ class Conclusions:
     def _source_of(self, photo_id: int) -> str | None:
         return next(iter(self.catalog.files.sources([photo_id]).get(photo_id, ())), None)
 
-    def _note(self, one: LinkKept | LinkLost | LinkReplaced | LinkOnTheWay | Unknown) -> None:
+    def _note(self, one: LinkKept | LinkLost | LinkReplaced | LinkOverwritten | LinkOnTheWay | Unknown) -> None:
         """Keep on record what a link is now; it decides nothing."""
         if isinstance(one, Unknown):
             self.asides.append(LeftAside(Aside.UNKNOWN, one.path))
@@ -449,8 +452,10 @@ class Conclusions:
                 self.catalog.links.add(link.person_id, link.photo_id, path, link.source, one.stamp)
         if isinstance(one, LinkOnTheWay):
             self._held.add(link.person_id)
-        why = {LinkLost: Aside.LOST, LinkReplaced: Aside.REPLACED, LinkOnTheWay: Aside.ON_THE_WAY}.get(type(one))
-        if why is not None:
+        if isinstance(one, LinkOverwritten):
+            with self.catalog.write():
+                self.catalog.links.remove(link.link_id)
+        if (why := _ASIDES.get(type(one))) is not None:
             self.asides.append(LeftAside(why, link.path, self._label(link.person_id)))
 
     def _conclude(
@@ -490,6 +495,14 @@ class Conclusions:
 
     def _is_away(self, link: RecordedLink) -> bool:
         return self.is_away(self._photo_of(link))
+
+
+_ASIDES: Mapping[type[object], Aside] = {
+    LinkLost: Aside.LOST,
+    LinkReplaced: Aside.REPLACED,
+    LinkOverwritten: Aside.OVERWRITTEN,
+    LinkOnTheWay: Aside.ON_THE_WAY,
+}
 
 
 def _exchanged(seen: ReadBack) -> list[FolderRenamed]:
@@ -559,6 +572,8 @@ def concerned(seen: ReadBack) -> frozenset[int]:
                 people |= {review_id(suggested_for)} if suggested_for is not None else set()
             case SuggestionGone(link, person_id):
                 people |= {person_id, link.person_id}
-            case LinkGone(link) | LinkKept(link) | LinkLost(link) | LinkReplaced(link) | LinkOnTheWay(link):
+            case LinkGone(link) | LinkKept(link) | LinkLost(link) | LinkReplaced(link):
+                people.add(link.person_id)
+            case LinkOverwritten(link) | LinkOnTheWay(link):
                 people.add(link.person_id)
     return frozenset(people)

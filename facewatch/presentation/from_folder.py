@@ -128,6 +128,11 @@ def aside(left: LeftAside) -> str:
             return f"{left.path}: left alone, it has no face that may be {left.who}"
         case Aside.REPLACED:
             return f"{left.path}: a file now, where a link of {left.who} was; it stays, and decides nothing"
+        case Aside.OVERWRITTEN:
+            return (
+                f"{left.path}: something else was put in the place of this link of {left.who}; that decides nothing "
+                "about its photo, which comes back under another name if it is not there"
+            )
         case Aside.LOST:
             return f"{left.path}: some program has left nothing of this link of {left.who}; it is made again"
         case Aside.EMPTIED:

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -864,6 +865,30 @@ def test_the_copy_has_the_rights_of_the_photo_and_nothing_more(tmp_path: Path) -
     world.photo("a.jpg").chmod(0o4640)
     world.run(world.person(5, "Anna", "a.jpg"))
     assert stat.S_IMODE((world.people / "Anna" / "a.jpg").stat().st_mode) == 0o640
+
+
+def test_a_file_system_that_knows_neither_tags_nor_rights_holds_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As exfat-fuse and other programs mount exFAT and FAT; the trial of a copy is one of a file on it."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "listxattr", refuse, raising=False)
+    monkeypatch.setattr(os, "fchmod", refuse)
+
+    def make(kind: LinkKind, target: str, name: str, **where: Any) -> None:
+        if kind != "copy":
+            refuse()
+        make_link(kind, target, name, **where)
+
+    people = tmp_path / "People"
+    assert check_people_folder(people, "library", "symlink", instead=LINK_KINDS, make_link=make) == "copy"
+    world = World(tmp_path / "world", "copy")
+    world.photo("a.jpg")
+    world.run(world.person(5, "Anna", "a.jpg"))
+    assert (world.people / "Anna/a.jpg").read_bytes() == (world.photos / "a.jpg").read_bytes()
 
 
 # Crashes -------------------------------------------------------------------------------------------------------------

@@ -386,13 +386,20 @@ _FICLONE = 0x40049409
 
 def _copy_facts(source: int, copy: int) -> None:
     """Give a copy the times, rights and tags of its source, as far as its file system knows such."""
-    for tag in os.listxattr(source) if hasattr(os, "listxattr") else ():
+    for tag in _tags_of(source):
         with contextlib.suppress(OSError):
             os.setxattr(copy, tag, os.getxattr(source, tag))
     info = os.fstat(source)
-    with contextlib.suppress(PermissionError):  # FAT knows two kinds of rights, and refuses all others
+    with contextlib.suppress(OSError):  # FAT knows two kinds of rights, and refuses all others, or whoever sets any
         os.fchmod(copy, stat.S_IMODE(info.st_mode) & 0o777)
     os.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def _tags_of(file: int) -> list[str]:
+    try:
+        return os.listxattr(file)
+    except (AttributeError, OSError):  # macOS has none in Python; exFAT and FAT as some programs mount them refuse
+        return []
 
 
 @contextmanager

@@ -286,6 +286,63 @@ def test_a_folder_whose_mark_is_gone_is_put_back_or_believed_as_one_says(place: 
         assert run("folders").out.endswith("0 steps taken\n")
 
 
+def exchange(people: Path) -> None:
+    (people / "Anna").rename(people / "between")
+    (people / "Ben").rename(people / "Anna")
+    (people / "between").rename(people / "Ben")
+
+
+def spread(people: Path) -> None:
+    (people / "Anna/b.png").rename(people / "Ben/b.png")
+    (people / "Dora").mkdir()
+    (people / "Ben/c.png").rename(people / "Dora/c.png")
+    (people / "_unnamed/Person 0003/e.png").rename(people / "Ben/e.png")
+
+
+MOVES: dict[str, Callable[[Path], object]] = {
+    "renamed": lambda people: (people / "Anna").rename(people / "Zoe"),
+    "exchanged": exchange,
+    "put into another": lambda people: (people / "Anna").rename(people / "Ben/Anna"),
+    "links moved": spread,
+}
+
+
+@pytest.mark.parametrize("how", ["--repair", "ignore"])
+@pytest.mark.parametrize("move", MOVES)
+def test_what_means_nothing_is_moved_back_and_nothing_stays_beside_it(
+    place: Library, run: Any, monkeypatch: pytest.MonkeyPatch, move: str, how: str
+) -> None:
+    before, owners = place.tree(), whose(place)
+    if how == "ignore":
+        (place.base / "facewatch.toml").write_text('[folders]\nedit = "ignore"\n')
+        monkeypatch.chdir(place.base)
+    MOVES[move](place.people)
+    planned = run("folders", "--dry-run", "-v").out if how == "ignore" else ""
+    done = run("folders", "-v", *(["--repair"] if how == "--repair" else [])).out
+    own = {"Dora/c.png": "c.png"} if move == "links moved" else {}
+    assert place.tree() == before | own
+    assert whose(place) == owners
+    assert not planned or planned.replace("would be taken", "taken") == done
+    assert run("folders").out.endswith("0 steps taken\n")
+
+
+def test_copies_of_one_catalog_leave_nothing_of_each_other_in_the_folder(place: Library) -> None:
+    """Each moves folders and links as it has them: a backup that is put back by hand does, for instance."""
+    copy = Library(place.base, place.photos, place.people, place.base / "copy.sqlite")
+    shutil.copy(place.catalog, copy.catalog)
+    before = place.tree()
+    with copy.app() as app:
+        app.corrections.rename("Ben", "Benno")
+        app.corrections.rename("Anna", "Ben")
+    theirs = place.tree()
+    assert {"Ben/a.png", "Ben/b.png", "Benno/c.png"} < set(theirs)
+    for library, wanted in ((place, before), (copy, theirs), (place, before)):
+        with library.app() as app:
+            app.folder.sync()
+            assert app.folder.plan().is_empty
+        assert place.tree() == wanted
+
+
 def test_another_people_folder_needs_no_mark(place: Library, run: Any) -> None:
     place.people = place.base / "Elsewhere"
     place.people.mkdir()

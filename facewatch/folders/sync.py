@@ -30,6 +30,7 @@ from facewatch.folders.check import (
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import LinkMaker, is_intact, make_link, place_in, read_disk, read_entry
 from facewatch.folders.extras import ExtrasRecord
+from facewatch.folders.following import follow, follow_folders
 from facewatch.folders.ledger import INTENTS, CatalogLedger
 from facewatch.folders.model import (
     LINK_KINDS,
@@ -398,12 +399,15 @@ class PeopleFolder:
     def _read_back(self, only: Collection[int] | None) -> _Seen:
         """Conclude what somebody did in the folder; where that is to be synced for few, if something of theirs is not
         as it was left."""
-        if self.edits is None or not self._state.is_as_left:
+        if not self._state.is_as_left:
             return _Seen()
         if only is not None and (known := self._intact(only)) is not None:
             return _Seen(known=known)
         view = self._view()
         self._extras.follow(view.folders)
+        if self.edits is None:
+            follow(self._catalog, self._differences(view, 0))
+            return _Seen()
         concluded = self.edits.conclude(self._differences(view, self.edits.most_changes))
         holds = only is None and concluded == _NOTHING_CONCLUDED
         known = _Known([*view.links, *self._extras.links()], view.folders) if holds else None
@@ -415,7 +419,11 @@ class PeopleFolder:
         """What stands in the folder now says nothing: it is not as this catalog left it."""
         if not (self.root / MARKER).exists():
             return  # the plan says so
-        self._state.set_own(own_paths(self._catalog.links.folders(), self._view()))
+        view = self._view()
+        seen, is_as_left = self._differences(view, 0), self._state.is_as_left
+        if follow(self._catalog, seen) if is_as_left else follow_folders(self._catalog, seen, view):
+            view = self._view()
+        self._state.set_own(own_paths(self._catalog.links.folders(), view))
         self._state.begin()
 
     def _concerned(self, only: Collection[int] | None, concluded: Concluded) -> Collection[int] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from facewatch.errors import FolderError
 from facewatch.folders.asked import set_asked
+from facewatch.folders.following import follow
 from facewatch.folders.observed import Doubt, ReadBack
 from facewatch.folders.sync import Concluded
 from facewatch.people.corrections import Decisions
@@ -154,8 +155,10 @@ class FolderReader:
             raise FolderError(fault)
         with self.catalog.snapshot() as trial:
             reading = Reading()
-            if self.mode is not EditMode.IGNORE and self.folder.is_readable:
-                seen = self.folder.read_back(most_changes=self.most_changes)
+            seen = self.folder.read_back(most_changes=self.most_changes) if self.folder.is_readable else ReadBack()
+            if self.mode is EditMode.IGNORE:
+                follow(trial, seen)
+            else:
                 reading = Conclusions(trial, Decisions(trial), self._is_away, self._reach).draw(seen)
                 reading = replace(reading, is_waiting=self._is_to_wait(seen))
             return Preview(reading, self.folder.on(trial).plan())

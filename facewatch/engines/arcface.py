@@ -17,6 +17,7 @@ from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.engines.options import EngineOptions
 from facewatch.engines.prelu import is_worth_it, without_prelu
 from facewatch.engines.preprocessing import STRETCHING, stretched
+from facewatch.engines.scrfd import open_scrfd, with_joined_convolutions
 from facewatch.engines.sessions import Sessions, is_on_cpu, is_out_of_memory, one_line
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.models.packs import Pack, find_pack, models_folder, sha256_of
@@ -353,10 +354,9 @@ def _resized(cv2: Any, crop: Pixels) -> Pixels:
 
 
 def _load_detector(pack: Pack, sessions: Sessions, *, is_on_cpu: bool = False) -> Any:
-    session = sessions.load(pack.detector, is_on_cpu=is_on_cpu)
-    scrfd = import_alone("insightface.model_zoo.scrfd")
-    # One session for all sizes: one a size would hold the model in memory once for every shape of photo.
-    detector = scrfd.SCRFD(str(pack.detector), session=session, static_shape_sessions=False)
+    for_cpu = with_joined_convolutions if is_worth_it() else None
+    session = sessions.load(pack.detector, is_on_cpu=is_on_cpu, for_cpu=for_cpu)
+    detector = open_scrfd(str(pack.detector), session)
     if not detector.use_kps:
         raise EngineError(f"{pack.detector}: a detector without landmarks; take one with them (its name ends in kps)")
     detector.prepare(0, det_thresh=MIN_SCORE)

@@ -175,12 +175,20 @@ def test_small_photos_are_searched_at_half_their_size() -> None:
     assert engine.searched == [(50, 30), (30, 50), (50, 30)]
 
 
-def test_where_all_that_is_seen_is_doubtful_every_turn_is_looked_at_closely() -> None:
+def test_where_all_that_is_seen_is_doubtful_every_turn_is_searched_at_full_size() -> None:
     """What is small is not seen in the small search."""
     engine = HatEngine(top=0.7)
     analyse_turns(engine, page(square(ANNA)))
-    assert engine.looked_at == [(400, 600), (600, 400), (400, 600), (600, 400)]
-    assert not engine.searched
+    assert engine.searched == [(600, 400), (400, 600), (600, 400)]
+    assert engine.looked_at == [(400, 600)]
+
+
+@pytest.mark.parametrize("score", [0.62, 0.7])
+def test_a_doubtful_photo_is_looked_at_closely_only_in_the_turn_that_shows_it_better(score: float) -> None:
+    engine = HatEngine(top=score)
+    [face] = analyse_turns(engine, clockwise(page(square(ANNA)), 180))
+    assert (who(face), turn_of(face.landmarks)) == (ANNA, 180)
+    assert engine.looked_at == [(400, 600), (400, 600)]
 
 
 def test_a_turn_that_shows_nothing_surely_adds_no_faces() -> None:

@@ -54,6 +54,9 @@ SMALLEST_SIDE = 8
 CLOSE_SIDE = 128
 """Searched at this size, too: faces that fill the frame are too large for the detector at `SEARCH_SIDE`."""
 
+ALL_SIZES_SIDE = 384
+"""Searched at this size, faces that fill the frame are not too large."""
+
 MIN_SCORE = 0.5
 """Detections that the detector is less sure of are none."""
 
@@ -232,8 +235,12 @@ class ArcFaceEngine:
         return self._recogniser.embed_with_norms(crops)
 
     def find(self, pixels: Pixels) -> list[Detection]:
-        """Return where faces are, without embeddings."""
-        boxes, _ = self._find(_bgr(pixels))
+        """Return where faces are, without embeddings; the smallest faces of a crowd are left out."""
+        bgr = _bgr(pixels)
+        side = _multiple_of_32(min(SEARCH_SIDE, max(bgr.shape[:2])))
+        boxes, landmarks = self._search(bgr, side)
+        if side > ALL_SIZES_SIDE:
+            boxes, _ = _joined((boxes, landmarks), self._search(bgr, CLOSE_SIDE))
         return [Detection((x0, y0, x1 - x0, y1 - y0), score) for x0, y0, x1, y1, score in boxes.tolist()]
 
     def _find(self, bgr: Pixels) -> tuple[Floats, Floats]:

@@ -67,22 +67,35 @@ def turn_of(landmarks: Floats) -> int:
 
 def _turns_to_try(engine: Engine, pixels: Pixels, first: Sequence[DetectedFace]) -> list[int]:
     """Return the turns that may show more, or show it better, than the photo as it lies."""
-    info = engine.info
-    if first and (max(face.score for face in first) < info.upright_score or any(map(_is_turned, first))):
+    if any(map(_is_turned, first)):
         return list(QUARTERS)
-    small, scale = _shrunk(pixels)
-    return [n for n in QUARTERS if _shows_more(engine, small, scale, n, first)]
+    is_doubtful = bool(first) and max(face.score for face in first) < engine.info.upright_score
+    # A small face that is seen doubtfully is not seen at all in the small picture.
+    picture, scale = (pixels, 1.0) if is_doubtful else _shrunk(pixels)
+    least = 0.0 if is_doubtful else engine.info.upright_score
+    return [n for n in QUARTERS if _shows_more(engine, picture, scale, n, first, least)]
 
 
-def _shows_more(engine: Engine, small: Pixels, scale: float, n: int, first: Sequence[DetectedFace]) -> bool:
-    """Whether a quick search of this turn shows what is surely a face where none was seen, or a doubtful one, or one
-    less surely: of photos upside down one in thirty shows a face as sure as upright ones are."""
-    info, size = engine.info, (small.shape[1] / scale, small.shape[0] / scale)
-    found = [one for one in engine.find(_turned(small, n)) if one.score >= info.sure_score]
+def _shows_more(
+    engine: Engine, picture: Pixels, scale: float, n: int, first: Sequence[DetectedFace], least: float
+) -> bool:
+    """Whether a search of this turn shows what is surely a face where none was seen, or a doubtful one, or one less
+    surely: of photos upside down one in thirty shows a face as sure as upright ones are.
+
+    Args:
+        least: the score from which on a face is as sure as upright ones; 0: all are doubtful, and each counts that is
+            seen better.
+    """
+    size = picture.shape[1] / scale, picture.shape[0] / scale
+    found = engine.find(_turned(picture, n))
     boxes = [_box_back([side / scale for side in one.box], n, size) for one in found]
     is_there = _in_one_place(boxes, [face.box for face in first])
-    is_surer = np.array([[face.score >= max(one.score, info.upright_score) for face in first] for one in found], bool)
-    return not (is_there & is_surer.reshape(is_there.shape)).any(axis=1).all()
+    scores = np.array([face.score for face in first])
+    return any(
+        (one.score >= engine.info.sure_score or (not least and there.any()))
+        and not (scores[there] >= max(one.score, least)).any()
+        for one, there in zip(found, is_there, strict=True)
+    )
 
 
 def _is_turned(face: DetectedFace) -> bool:

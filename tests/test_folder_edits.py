@@ -28,6 +28,7 @@ IN_THE_FOLDER = st.one_of(
     st.tuples(st.just("rename_folder"), NUMBER, NAME),
     st.tuples(st.just("delete_link"), NUMBER, NUMBER),
     st.tuples(st.just("move_link"), NUMBER, NUMBER, NUMBER),
+    st.tuples(st.just("move_over"), NUMBER, NUMBER, NUMBER, NUMBER),
     st.tuples(st.just("delete_folder"), NUMBER),
     st.tuples(st.just("put_into"), NUMBER, NUMBER),
     st.tuples(st.just("new_folder"), NAME, NUMBER, NUMBER),
@@ -156,13 +157,22 @@ class Edited:
     def _move_link(self, number: int, at: int, to: int) -> None:
         folder, other = self.folder(number), self.folder(to)
         link = self.link(folder, at)
-        if not folder or not other or not link or folder == other or os.path.lexists(other / link.name):
-            return
+        if folder and other and link and not os.path.lexists(other / link.name):
+            self._give(folder, link, other, other / link.name)
+
+    def _move_over(self, number: int, at: int, to: int, over: int) -> None:
+        """Put a link in the place of another one: that means nothing for the other one."""
+        folder, other = self.folder(number), self.folder(to)
+        link, there = self.link(folder, at), self.link(other, over)
+        if folder and other and link and there:
+            self._give(folder, link, other, there)
+
+    def _give(self, folder: Path, link: Path, other: Path, place: Path) -> None:
         person, receiver = self.person(folder), self.person(other)
-        if not self.is_on(receiver, link):
+        if folder != other and not self.is_on(receiver, link):
             for face in self.faces(person, link):
                 self.meant.is_(face, receiver)
-            link.rename(other / link.name)
+            link.replace(place)
 
     def _delete_folder(self, number: int) -> None:
         if folder := self.folder(number):

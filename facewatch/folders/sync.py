@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -165,6 +166,19 @@ class _Pace:
         return is_alone
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make many values, none of which refers to itself: to look for such meanwhile takes a tenth of the time that
+    50,000 links take."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 _HELD_SECONDS = 0.3
 """For so long nobody else may decide anything: whoever waits a second thinks that it hangs."""
 _LONGEST_HELD_SECONDS = 10.0
@@ -230,11 +244,12 @@ class PeopleFolder:
 
     def _compared(self, only: Collection[int] | None, known: _Known) -> tuple[Plan, Disk]:
         """Return what is lacking or too much, and what the folder was seen to hold."""
-        own, others = self._made(only)
-        groups, faults = self._wanted.groups()
-        wanted, links = self._wanted.folders(only, groups), known.links
-        disk = read_disk(self.root, wanted, links, own, self.kind, known=known.folders)
-        made = plan(wanted, links, own, disk, self.kind, reserved=list(others.values()))
+        with _uncollected():
+            own, others = self._made(only)
+            groups, faults = self._wanted.groups()
+            wanted, links = self._wanted.folders(only, groups), known.links
+            disk = read_disk(self.root, wanted, links, own, self.kind, known=known.folders)
+            made = plan(wanted, links, own, disk, self.kind, reserved=list(others.values()))
         return (replace(made, faults=(*made.faults, *faults)) if only is None else made), disk
 
     def _with_groups(self, only: Collection[int] | None) -> Collection[int] | None:
@@ -459,8 +474,9 @@ class PeopleFolder:
     def _view(self) -> FolderView:
         """Return all that stands in the folder, and which photos what is on no record stands for."""
         asked = frozenset(one.path for one in asked_in(self._catalog))
-        links = self._catalog.links.all()
-        return read_view(self.root, links, self._photo_of, self._state.own(), asked, self._extras.links())
+        with _uncollected():
+            links = self._catalog.links.all()
+            return read_view(self.root, links, self._photo_of, self._state.own(), asked, self._extras.links())
 
     def _photo_of(self, path: str, entry: FolderEntry) -> int | None:
         """Return the photo of the library that a link leads to, or whose content a file has."""

@@ -1313,13 +1313,13 @@ def test_a_folder_of_five_thousand_is_renamed_at_once(world: World) -> None:
         RecordedLink(n, 1, n, f"Anna/IMG_{n}.jpg", links[n].sources[0], found[f"IMG_{n}.jpg"].stamp("symlink"))
         for n in range(5_000)
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     disk = read_disk(world.people, [second], records, {1: "Anna"}, "symlink")
     todo = plan([second], records, {1: "Anna"}, disk, "symlink")
     world.ledger.folders = {1: "Anna"}
     apply(todo, world.people, kind="symlink", ledger=world.ledger)
     assert todo.actions == (MoveFolder(1, "Anna", "Anne"),)
-    assert time.perf_counter() - started < 1  # 0.1 s on a quiet machine
+    assert time.process_time() - started < 1  # 0.1 s on a quiet machine
 
 
 def test_a_plan_is_made_of_named_steps(world: World) -> None:

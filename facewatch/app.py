@@ -4,49 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from facewatch.catalog import Catalog
-from facewatch.catalog.backup import Backups, Report, keep_quiet
-from facewatch.catalog.opening import Patience
-from facewatch.config import Config
 from facewatch.errors import CatalogError, ConfigError
-from facewatch.folders.model import Applied
-from facewatch.folders.restore import Locations, Restored, restore
-from facewatch.folders.sheet import remove_sheet
-from facewatch.folders.sync import PeopleFolder
-from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE
 from facewatch.indexing.engine import WantedEngine
-from facewatch.indexing.memory import MB, memory_limit
-from facewatch.indexing.picture_maker import PictureMaker
-from facewatch.indexing.pictures import PictureStore
-from facewatch.indexing.pool import PictureWorkers, WorkerPool, Workers
-from facewatch.indexing.reading_names import NamesReader
 from facewatch.library.layout import check_mirror, check_places
-from facewatch.library.roots import Libraries
-from facewatch.people.apply import Corrections
-from facewatch.people.covers import Covers
-from facewatch.people.drawing import Drawing
-from facewatch.people.face_files import FaceFiles
-from facewatch.people.folder_reader import EditMode, FolderReader
-from facewatch.people.grouping import Grouping
-from facewatch.people.identities import Identities
 from facewatch.people.kept import KeptTogether
-from facewatch.people.lookup import Lookup
-from facewatch.people.overview import Overview
-from facewatch.people.regions_in import NamesFromFiles
-from facewatch.people.regions_out import NamesIntoFiles
-from facewatch.people.search import Search
-from facewatch.people.sidecar_targets import SidecarTargets
-from facewatch.pipeline import Pipeline
-from facewatch.presentation.from_folder import reading_lines
-from facewatch.reports.status import Status, StatusReport
 from facewatch.settings import (
     cover_name_of,
     engine_settings_of,
@@ -61,27 +29,54 @@ from facewatch.settings import (
     watch_settings_of,
 )
 from facewatch.types import DECODER_VERSION, EngineInfo, OnDemand
-from facewatch.watcher.schedule import WatchSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from types import TracebackType
+
+    from facewatch.catalog.backup import Report
+    from facewatch.catalog.opening import Patience
     from facewatch.checks.audit import Auditor
+    from facewatch.config import Config
     from facewatch.folders.export import ExportForm
+    from facewatch.folders.model import Action, Applied, FaceMaker
     from facewatch.folders.photos import PhotoFolder
+    from facewatch.folders.restore import Locations, Restored
+    from facewatch.folders.sync import PeopleFolder
+    from facewatch.indexing.pictures import PictureStore
+    from facewatch.indexing.pool import PictureWorkers, WorkerPool, Workers
+    from facewatch.indexing.reading_names import NamesReader
+    from facewatch.library.roots import Libraries
+    from facewatch.people.apply import Corrections
     from facewatch.people.carrier import Carrier
     from facewatch.people.explain import Explainer
     from facewatch.people.exporting import Exporter
     from facewatch.people.face_map import FaceMap
+    from facewatch.people.folder_reader import FolderReader
+    from facewatch.people.from_folder import Reading
+    from facewatch.people.grouping import Grouping
+    from facewatch.people.identities import Identities
+    from facewatch.people.lookup import Lookup
+    from facewatch.people.overview import Overview
     from facewatch.people.photos.finder import PhotoFinder
     from facewatch.people.portraits import FaceCrops
     from facewatch.people.recluster import Reclusterer
     from facewatch.people.references import References
+    from facewatch.people.regions_in import NamesFromFiles
+    from facewatch.people.regions_out import NamesIntoFiles
     from facewatch.people.resemblance import Resemblance
     from facewatch.people.review.listing import QuestionList
     from facewatch.people.review.question import Question, Subset
     from facewatch.people.review.session import Review
+    from facewatch.people.search import Search
+    from facewatch.pipeline import Pipeline
     from facewatch.reports.stats import Stats
+    from facewatch.reports.status import Status, StatusReport
+    from facewatch.watcher.schedule import WatchSettings
 
-# What only some commands ask for is imported when they do: the clusterers, and with them scipy, take 0.2 s.
+# A part is imported and made when it is asked for: no command needs them all, and to import all takes longer than most
+# commands work.
 
 
 class App:
@@ -96,7 +91,7 @@ class App:
         info: EngineInfo | None = None,
         needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        patience: Callable[[Path], Patience] = Patience,
+        patience: Callable[[Path], Patience] | None = None,
         kept: KeptTogether | None = None,
     ) -> None:
         """`workers`, `cutters` and `info` take the place of the worker processes and the settings' engine. With
@@ -122,60 +117,9 @@ class App:
             raise
         self.engine = WantedEngine(self.catalog, engine_settings_of(config), info=info)
         self.workers = OnDemand(lambda: workers or _workers(config, self.engine))
-        self.libraries = Libraries(
-            self.catalog,
-            config.photos or tuple(self.catalog.roots.all()),
-            rules_of(config),
-            aligned=config.aligned,
-            faults_depend_on=lambda: _what_faults_depend_on(config, self.engine),
-        )
-        self.folder = PeopleFolder(
-            self.catalog,
-            root,
-            shape=people_shape_of(config),
-            before_sync=self.libraries.forget_moved,
-            after_sync=Covers(self.catalog, root, cover_name_of(config), self._cutters).renew,
-            cutting=FaceFiles(self.catalog, self._cutters).cutting,
-        )
-        self.lookup = Lookup(self.catalog, self.folder)
         self.kept = kept or KeptTogether()
-        self.search = Search(self.catalog, self.engine, self.lookup, self.workers, self.kept.mapped)
-        self.identities = Identities(self.catalog, self.engine, match_settings_of(config), self.search.vectors_at_hand)
-        drawing = Drawing(self.catalog, self.engine, self.workers)
-        self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup, drawing)
-        self.folder_reader = FolderReader(
-            self.catalog,
-            self.folder,
-            self.corrections,
-            self.libraries,
-            mode=EditMode(config["folders.edit"]),
-            most_changes=config["folders.most_changes"],
-            say=lambda reading: list(reading_lines(reading)),
-        )
-        if self.folder_reader.mode is not EditMode.IGNORE:
-            self.folder.edits = self.folder_reader
-        self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
-        self.names_from_files = NamesFromFiles(
-            self.catalog, self.engine, self.identities, self.corrections, files_read_of(config)
-        )
-        names_reader = NamesReader(self.catalog, self.workers, files_read_of(config))
-        targets = SidecarTargets(self.catalog, sidecar_settings_of(config), names_reader.describe)
-        self.names_into_files = NamesIntoFiles(self.catalog, targets)
-        self.pipeline = Pipeline(
-            self.catalog,
-            self.engine,
-            self.libraries,
-            workers=self.workers,
-            identities=self.identities,
-            grouping=self.grouping,
-            corrections=self.corrections,
-            folder=self.folder,
-            search=self.search,
-            names_reader=names_reader,
-            names_from_files=self.names_from_files,
-            names_into_files=self.names_into_files,
-            clock=clock,
-        )
+        self._people_folder = root
+        self._clock = clock
 
     def __enter__(self) -> App:
         return self
@@ -183,8 +127,156 @@ class App:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.pipeline.rest()
+        made = self.__dict__
+        if "pipeline" in made:
+            self.pipeline.rest()
+        if "grouping" in made:
+            self.grouping.keep_graph()
+        if "identities" in made:
+            self.identities.forget_gallery()
+        if self.workers.made is not None:
+            self.workers.made.close()
         self.catalog.close()
+
+    @cached_property
+    def libraries(self) -> Libraries:
+        """The photo libraries, and what the catalog knows of them."""
+        from facewatch.library.roots import Libraries
+
+        config = self.config
+        return Libraries(
+            self.catalog,
+            config.photos or tuple(self.catalog.roots.all()),
+            rules_of(config),
+            aligned=config.aligned,
+            faults_depend_on=lambda: _what_faults_depend_on(config, self.engine),
+        )
+
+    @cached_property
+    def folder(self) -> PeopleFolder:
+        """The people folder."""
+        from facewatch.folders.sync import PeopleFolder
+
+        return PeopleFolder(
+            self.catalog,
+            self._people_folder,
+            shape=people_shape_of(self.config),
+            before_sync=lambda: self.libraries.forget_moved(),
+            after_sync=self._renew_covers,
+            cutting=self._cutting,
+            edits=OnDemand(lambda: self.folder_reader) if self.config["folders.edit"] != "ignore" else None,
+        )
+
+    def _renew_covers(self, only: Collection[int] | None) -> None:
+        from facewatch.people.covers import Covers
+
+        Covers(self.catalog, self._people_folder, cover_name_of(self.config), self._cutters).renew(only)
+
+    def _cutting(self, actions: Sequence[Action]) -> AbstractContextManager[FaceMaker | None]:
+        if not actions:
+            return nullcontext()
+        from facewatch.people.face_files import FaceFiles
+
+        return FaceFiles(self.catalog, self._cutters).cutting(actions)
+
+    @cached_property
+    def folder_reader(self) -> FolderReader:
+        """What reads the people folder back."""
+        from facewatch.people.folder_reader import EditMode, FolderReader
+
+        return FolderReader(
+            self.catalog,
+            self.folder,
+            OnDemand(lambda: self.corrections),
+            self.libraries,
+            mode=EditMode(self.config["folders.edit"]),
+            most_changes=self.config["folders.most_changes"],
+            say=_said_of_reading,
+        )
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """What finds the people, photos and faces that somebody means."""
+        from facewatch.people.lookup import Lookup
+
+        return Lookup(self.catalog, self._people_folder)
+
+    @cached_property
+    def search(self) -> Search:
+        """What finds faces that look like another."""
+        from facewatch.people.search import Search
+
+        return Search(self.catalog, self.engine, self.lookup, self.workers, self.kept.mapped)
+
+    @cached_property
+    def identities(self) -> Identities:
+        """Who is who."""
+        from facewatch.people.identities import Identities
+
+        return Identities(
+            self.catalog, self.engine, match_settings_of(self.config), lambda of: self.search.vectors_at_hand(of)
+        )
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        """What makes decisions, and lets pool and folders follow."""
+        from facewatch.people.apply import Corrections
+        from facewatch.people.drawing import Drawing
+
+        drawing = Drawing(self.catalog, self.engine, self.workers)
+        return Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup, drawing)
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """What groups the faces that belong to nobody."""
+        from facewatch.people.grouping import Grouping
+
+        return Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(self.config))
+
+    @cached_property
+    def names_reader(self) -> NamesReader:
+        """What reads names of people from files."""
+        from facewatch.indexing.reading_names import NamesReader
+
+        return NamesReader(self.catalog, self.workers, files_read_of(self.config))
+
+    @cached_property
+    def names_from_files(self) -> NamesFromFiles:
+        """What takes over the names that were read."""
+        from facewatch.people.regions_in import NamesFromFiles
+
+        return NamesFromFiles(self.catalog, self.engine, self.identities, self.corrections, files_read_of(self.config))
+
+    @cached_property
+    def names_into_files(self) -> NamesIntoFiles:
+        """What writes names of people into sidecars."""
+        from facewatch.people.regions_out import NamesIntoFiles
+        from facewatch.people.sidecar_targets import SidecarTargets
+
+        targets = SidecarTargets(self.catalog, sidecar_settings_of(self.config), self.names_reader.describe)
+        return NamesIntoFiles(self.catalog, targets)
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The main job."""
+        from facewatch.pipeline import Pipeline
+
+        return Pipeline(
+            self.catalog,
+            self.engine,
+            self.libraries,
+            workers=self.workers,
+            identities=self.identities,
+            grouping=self.grouping,
+            corrections=OnDemand(lambda: self.corrections),
+            folder=self.folder,
+            search=self.search,
+            files_read=files_read_of(self.config),
+            names_reader=OnDemand(lambda: self.names_reader),
+            names_from_files=OnDemand(lambda: self.names_from_files),
+            names_into_files=OnDemand(lambda: self.names_into_files) if self.config["regions.xmp"] != "off" else None,
+            clock=self._clock,
+        )
 
     @cached_property
     def watch_settings(self) -> WatchSettings:
@@ -193,6 +285,8 @@ class App:
     @cached_property
     def overview(self) -> Overview:
         """Everybody at a glance; kept, because it reads again only what has changed."""
+        from facewatch.people.overview import Overview
+
         return Overview(self.catalog, self.kept.tiles)
 
     @cached_property
@@ -330,11 +424,16 @@ class App:
         if workers is None:
             workers = picture_workers(self.config, n_workers)
             workers.get_ready_to_cut()
+        from facewatch.indexing.picture_maker import PictureMaker
+
         store = self.picture_store()
         return FaceCrops(self.catalog, store, PictureMaker(store, workers))
 
     def picture_store(self) -> PictureStore:
         """Return where pictures of faces and photos are kept."""
+        from facewatch.indexing.memory import MB
+        from facewatch.indexing.pictures import PictureStore
+
         return PictureStore(self.catalog.path, most_bytes=self.config["resources.pictures_mb"] * MB)
 
     def picture_workers(self, most: int) -> WorkerPool:
@@ -353,6 +452,9 @@ class App:
 
     def status_report(self) -> StatusReport:
         """Return what reports the status, and renews what changes from second to second."""
+        from facewatch.catalog.backup import Backups
+        from facewatch.reports.status import StatusReport
+
         return StatusReport(
             self.catalog,
             self.engine,
@@ -377,15 +479,21 @@ class App:
 
 def locations_of(config: Config) -> Locations:
     """Return where a catalog and what goes with it are."""
+    from facewatch.folders.restore import Locations
+
     return Locations(config.catalog, config.people, config.backups)
 
 
-def restore_backup(config: Config, file: Path, *, now: datetime, report: Report = keep_quiet) -> Restored:
+def restore_backup(config: Config, file: Path, *, now: datetime, report: Report = lambda _: None) -> Restored:
     """Put a backup in the place of the catalog, and bring the people folder in line with it (see `folders.restore`)."""
+    from facewatch.folders.restore import restore
+
     return restore(locations_of(config), file, sync=lambda: _sync_restored(config), now=now, report=report)
 
 
 def _sync_restored(config: Config) -> Applied | None:
+    from facewatch.folders.sheet import remove_sheet
+
     with App(config, needs_catalog=True) as app:
         if not app.folder.root.is_dir():
             return None
@@ -394,17 +502,20 @@ def _sync_restored(config: Config) -> Applied | None:
         return app.folder.sync(is_repair=True)
 
 
-def _opened(config: Config, *, needs_catalog: bool, patience: Callable[[Path], Patience]) -> Catalog:
+def _opened(config: Config, *, needs_catalog: bool, patience: Callable[[Path], Patience] | None) -> Catalog:
     if config.photos:
         check_places(config.photos, people_folder_of(config), config.catalog, source=config.source)
     if needs_catalog and not config.catalog.exists():
         raise CatalogError(
             f"{config.catalog}: no catalog yet; `facewatch scan{'' if config.photos else ' PHOTOS'}` makes one"
         )
-    return Catalog(config.catalog, patience=patience)
+    return Catalog(config.catalog, patience=patience) if patience else Catalog(config.catalog)
 
 
 def _workers(config: Config, engine: WantedEngine) -> WorkerPool:
+    from facewatch.indexing.memory import memory_limit
+    from facewatch.indexing.pool import WorkerPool
+
     return WorkerPool(
         engine.recipe(),
         n_workers_of(config),
@@ -415,9 +526,17 @@ def _workers(config: Config, engine: WantedEngine) -> WorkerPool:
 
 def _what_faults_depend_on(config: Config, engine: WantedEngine) -> str:
     """Return what decides which files can be used, besides the files themselves."""
+    from facewatch.indexing.memory import memory_limit
+
     memory = memory_limit(config["resources.memory_mb"])
     settings = (config["library.max_megapixels"], config["resources.photo_seconds"])
     return " ".join(map(str, (DECODER_VERSION, engine.name, memory, *settings)))
+
+
+def _said_of_reading(reading: Reading) -> Sequence[str]:
+    from facewatch.presentation.from_folder import reading_lines
+
+    return list(reading_lines(reading))
 
 
 def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: str) -> None:
@@ -434,6 +553,11 @@ def picture_workers(config: Config, n_workers: int = 1) -> WorkerPool:
     Raises:
         EngineError: there is not memory enough for it.
     """
+    from facewatch.indexing.analyzer import Recipe
+    from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE
+    from facewatch.indexing.memory import memory_limit
+    from facewatch.indexing.pool import WorkerPool
+
     return WorkerPool(
         Recipe(NO_ENGINE, max_pixels=int(config["library.max_megapixels"] * 1_000_000)),
         n_workers,

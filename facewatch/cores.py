@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
-
 Thing = TypeVar("Thing")
 
 
@@ -27,6 +25,8 @@ def on_all_cores(function: Callable[[Thing], object], things: Sequence[Thing]) -
         for thing in things:
             function(thing)
         return
+    from threadpoolctl import threadpool_limits
+
     has_ended = Event()
 
     def call(thing: Thing) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -14,28 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import display
 from facewatch.errors import BusyError, FaultCode, FolderError
-from facewatch.folders.restore import TakenOver, take_over
 from facewatch.fs.mounts import is_folder
 from facewatch.heartbeat import Activity, Doing
-from facewatch.indexing.box_indexer import BoxIndexer
-from facewatch.indexing.indexer import Indexed, Indexer, find_dates
-from facewatch.indexing.lineage import Versions
-from facewatch.indexing.pool import Workers
-from facewatch.indexing.reading_names import NamesReader
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
 from facewatch.library.scan import Changes, Walk
 from facewatch.people.identities import Reclustered
 from facewatch.people.names_from import are_names_waiting, give_names
-from facewatch.people.sidecar_rules import Outcome
 from facewatch.text import plural
 from facewatch.types import OnDemand, Progress
 from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
+    from facewatch.catalog.metadata import MetadataKind
+    from facewatch.folders.restore import TakenOver
     from facewatch.folders.sync import PeopleFolder
     from facewatch.indexing.engine import WantedEngine
+    from facewatch.indexing.indexer import Indexed
+    from facewatch.indexing.lineage import Versions
+    from facewatch.indexing.pool import Workers
+    from facewatch.indexing.reading_names import NamesReader
     from facewatch.library.roots import Libraries
     from facewatch.people.apply import Corrections
     from facewatch.people.grouping import Grouping
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
     from facewatch.people.regions_in import NamesFromFiles
     from facewatch.people.regions_out import NamesIntoFiles, SidecarTold
     from facewatch.people.search import Search
+    from facewatch.people.sidecar_rules import Outcome
+
+# What only news ask for is imported then: most scans find none.
 
 log = logging.getLogger(__name__)
 
@@ -135,18 +137,23 @@ class Pipeline:
     workers: OnDemand[Workers]
     identities: Identities
     grouping: Grouping
-    corrections: Corrections
+    corrections: OnDemand[Corrections]
     folder: PeopleFolder
     search: Search
-    names_reader: NamesReader
-    names_from_files: NamesFromFiles
-    names_into_files: NamesIntoFiles
+    files_read: Collection[MetadataKind]
+    """Those whose names are taken over."""
+    names_reader: OnDemand[NamesReader]
+    names_from_files: OnDemand[NamesFromFiles]
+    names_into_files: OnDemand[NamesIntoFiles] | None
+    """None: no names are written into files."""
     clock: Callable[[], float] = time.monotonic
     _is_switch_told: bool = field(default=False, init=False)
 
     @cached_property
     def _versions(self) -> Versions:
         """What finds other versions of photos, by the wanted engine."""
+        from facewatch.indexing.lineage import Versions
+
         return Versions(self.catalog, self.engine.id, same_face=self.engine.info.thresholds.match)
 
     @contextmanager
@@ -281,15 +288,26 @@ class Pipeline:
         """Record moves and removals; faces of photos that are gone are compared with no longer, and what users said of
         them is true of other versions of those photos."""
         photos = self._photos_of(root, changes.missing)
-        found = self._versions.there(photos)
+        found = self._versions.there(photos) if photos else []
         with self.catalog.write():
             self.libraries.record(root, changes)
-            changed = self._versions.bequeath(found)
-        self._versions.gone(photos)
-        self.identities.renew(self.catalog.assignments.people_of(photos) | self._versions.take_people())
+            changed = self._versions.bequeath(found) if found else set[int]()
+        if photos:
+            self._versions.gone(photos)
+        self._renew(photos)
         if changed and not self.engine.is_switch_under_way:
             self.identities.rematch_photos(changed)
         self._embed_boxes()
+
+    def _renew(self, photos: Collection[int]) -> None:
+        """The people of these photos are not what they were, nor who lost or got faces to other versions of photos."""
+        people = self.catalog.assignments.people_of(photos)
+        self.identities.renew(people | self._versions.take_people() if self._has_versions else people)
+
+    @property
+    def _has_versions(self) -> bool:
+        """Whether other versions of photos were looked for."""
+        return "_versions" in self.__dict__
 
     def _photos_of(self, root: Path, paths: Iterable[str]) -> set[int]:
         root_id = self.libraries.root_id(root)
@@ -303,6 +321,27 @@ class Pipeline:
 
         `should_stop` is asked between photos and while one is waited for; what was not recorded is found again.
         """
+        back = []
+        n_unreadable: Counter[PurePath] = Counter()
+        for one in self._brought_in(root, list(paths), should_stop):
+            if (one.kind == "known" and not one.is_same) or one.n_inherited:
+                back.append(one.path)
+            folder = PurePath(one.path).parent
+            _log(root, one, is_one_more=n_unreadable[folder] > 0)
+            n_unreadable[folder] += _is_unreadable(one)
+            yield one
+        self._embed_boxes(should_stop=should_stop)
+        for folder, n in n_unreadable.items():
+            if n > 1:
+                log.warning("%s: %s", display(str(root / folder)), plural(n - 1, "more file") + " cannot be read")
+        # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
+        self._renew(self._photos_of(root, back))
+
+    def _brought_in(self, root: Path, paths: Sequence[str], should_stop: Callable[[], bool]) -> Iterator[Indexed]:
+        if not paths:
+            return
+        from facewatch.indexing.indexer import Indexer
+
         is_switching = self.engine.is_switch_under_way
         work = Indexer(
             self.catalog,
@@ -315,27 +354,15 @@ class Pipeline:
             is_aligned=self.libraries.is_aligned(root),
             versions=self._versions,
         )
-        back = []
-        n_unreadable: Counter[PurePath] = Counter()
-        for one in work.run(paths, should_stop=should_stop):
-            if (one.kind == "known" and not one.is_same) or one.n_inherited:
-                back.append(one.path)
-            folder = PurePath(one.path).parent
-            _log(root, one, is_one_more=n_unreadable[folder] > 0)
-            n_unreadable[folder] += _is_unreadable(one)
-            yield one
-        self._embed_boxes(should_stop=should_stop)
-        for folder, n in n_unreadable.items():
-            if n > 1:
-                log.warning("%s: %s", display(str(root / folder)), plural(n - 1, "more file") + " cannot be read")
-        # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
-        self.identities.renew(
-            self.catalog.assignments.people_of(self._photos_of(root, back)) | self._versions.take_people()
-        )
+        yield from work.run(paths, should_stop=should_stop)
 
     def _embed_boxes(self, *, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Give the wanted engine the boxes that users drew round faces that it has not found, or on another version of
         a photo."""
+        if not self.catalog.drawn.due(self.engine.id):
+            return
+        from facewatch.indexing.box_indexer import BoxIndexer
+
         is_switching = self.engine.is_switch_under_way
         work = BoxIndexer(
             self.catalog,
@@ -369,6 +396,8 @@ class Pipeline:
     def find_dates(self) -> Iterator[int]:
         """Record when photos of older catalogs were taken, step by step; yields how many were read so far."""
         if self.catalog.photos.n_undated():
+            from facewatch.indexing.indexer import find_dates
+
             yield from find_dates(self.catalog, self.workers())
 
     def _find_dates(self, report: Report) -> None:
@@ -384,12 +413,14 @@ class Pipeline:
 
     def read_names(self) -> Iterator[int]:
         """Read what files say about the people in photos, as far as it is new; yields how many were read so far."""
-        return self.names_reader.read()
+        return self.names_reader().read()
 
     def take_names(self) -> int:
         """Take over what files say about the people in photos; returns how many faces were named by that."""
+        if not self.catalog.beside.not_taken(self.files_read):
+            return 0
         try:
-            made = self.names_from_files.take_over()
+            made = self.names_from_files().take_over()
         except FolderError as error:
             log.info("names from files: %s", error)  # the folders follow at the end of the run
             return 0
@@ -412,11 +443,13 @@ class Pipeline:
 
         A sidecar that cannot be written is logged and passed over: the next call tries it again.
         """
-        if not self.names_into_files.settings.is_on:
+        if self.names_into_files is None:
             return
+        from facewatch.people.sidecar_rules import Outcome
+
         counts: Counter[Outcome] = Counter()
         try:
-            for told in self.names_into_files.write():
+            for told in self.names_into_files().write():
                 counts[told.outcome] += 1
                 if told.is_new and counts[told.outcome] <= N_LOGGED:
                     _log_sidecar(told)
@@ -443,6 +476,8 @@ class Pipeline:
         Raises:
             FolderError: it cannot be written.
         """
+        from facewatch.folders.restore import take_over
+
         taken = take_over(self.catalog, self.folder)
         # Before anybody is named: the old folder of that name has to make room.
         self.folder.sync(is_repair=True)
@@ -454,7 +489,7 @@ class Pipeline:
         """Give names of folders that were taken over to the same people; return those given."""
         if not are_names_waiting(self.catalog):
             return []
-        with self.corrections.deciding() as decisions:
+        with self.corrections().deciding() as decisions:
             return give_names(self.catalog, decisions)
 
     def rest(self) -> None:
@@ -463,7 +498,7 @@ class Pipeline:
         if self.workers.made is not None:
             self.workers.made.close()
         self.identities.forget_gallery()
-        if "_versions" in self.__dict__:
+        if self._has_versions:
             self._versions.forget()
 
 
@@ -481,6 +516,8 @@ def _is_unreadable(one: Indexed) -> bool:
 
 
 def _log_sidecar(told: SidecarTold) -> None:
+    from facewatch.people.sidecar_rules import Outcome
+
     path = display(told.sidecar)
     match told.outcome:
         case Outcome.ASKED:

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from facewatch.catalog import MetadataKind
 from facewatch.clustering import TUNABLE
 from facewatch.config import SETTINGS, Config, changed, names_together
 from facewatch.cores import available_cores
 from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError
-from facewatch.folders.check import find_renamed
-from facewatch.folders.model import Shape
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing.engine import EngineSettings
-from facewatch.library import scan
-from facewatch.matching import Aggregation, MatchSettings
-from facewatch.people.grouping import GroupingSettings
-from facewatch.people.sidecar_targets import SidecarSettings
-from facewatch.watcher.schedule import GroupingPace, WatchSettings
+
+if TYPE_CHECKING:
+    from facewatch.catalog.metadata import MetadataKind
+    from facewatch.folders.model import Shape
+    from facewatch.library.scan import Rules
+    from facewatch.matching import MatchSettings
+    from facewatch.people.grouping import GroupingSettings
+    from facewatch.people.sidecar_targets import SidecarSettings
+    from facewatch.watcher.schedule import WatchSettings
+
+# What is converted into is imported where it is asked for: no command takes all of it.
 
 
 def engine_settings_of(config: Config) -> EngineSettings:
@@ -41,6 +44,8 @@ def engine_settings_of(config: Config) -> EngineSettings:
 
 
 def match_settings_of(config: Config) -> MatchSettings:
+    from facewatch.matching import Aggregation, MatchSettings
+
     return MatchSettings(
         shortlist=config["match.shortlist"],
         strictness=config["match.strictness"],
@@ -49,6 +54,8 @@ def match_settings_of(config: Config) -> MatchSettings:
 
 
 def grouping_settings_of(config: Config) -> GroupingSettings:
+    from facewatch.people.grouping import GroupingSettings
+
     return GroupingSettings(
         strictness=config["match.strictness"],
         is_normalised=config["match.normalised"],
@@ -137,20 +144,21 @@ def n_workers_of(config: Config) -> int:
     return config["engine.workers"] or available_cores()
 
 
-_FILES_READ = {
-    "off": frozenset[MetadataKind](),
-    "sidecar": frozenset({MetadataKind.SIDECAR, MetadataKind.PICASA, MetadataKind.TAKEOUT}),
-    "embedded": frozenset({MetadataKind.EMBEDDED}),
-    "both": frozenset(MetadataKind),
-}
-
-
 def files_read_of(config: Config) -> frozenset[MetadataKind]:
     """Return the kinds of files that are read for names of people."""
-    return _FILES_READ[config["regions.read"]]
+    from facewatch.catalog.metadata import MetadataKind
+
+    return {
+        "off": frozenset[MetadataKind](),
+        "sidecar": frozenset({MetadataKind.SIDECAR, MetadataKind.PICASA, MetadataKind.TAKEOUT}),
+        "embedded": frozenset({MetadataKind.EMBEDDED}),
+        "both": frozenset(MetadataKind),
+    }[config["regions.read"]]
 
 
 def sidecar_settings_of(config: Config) -> SidecarSettings:
+    from facewatch.people.sidecar_targets import SidecarSettings
+
     return SidecarSettings(
         is_on=config["regions.xmp"] == "sidecar",
         is_beside=config["regions.beside"],
@@ -164,14 +172,18 @@ def people_folder_of(config: Config, remembered: str | None = None, library_id: 
     if config.people is not None:
         return config.people
     if remembered is not None:
-        before = Path(remembered)
-        beside = [before.parent, *(photos.parent for photos in config.photos)]
-        return before if is_folder(before) else find_renamed(beside, library_id) or before
+        if is_folder(before := Path(remembered)):
+            return before
+        from facewatch.folders.check import find_renamed
+
+        return find_renamed([before.parent, *(photos.parent for photos in config.photos)], library_id) or before
     return (config.photos[0].parent if config.photos else Path.cwd()) / "People"
 
 
 def people_shape_of(config: Config) -> Shape:
     """Return what the people folder looks like."""
+    from facewatch.folders.model import Shape
+
     return Shape(
         kind=None if config["folders.link"] == "auto" else config["folders.link"],
         has_faces=config["folders.show"] == "faces",
@@ -188,9 +200,11 @@ def cover_name_of(config: Config) -> str | None:
     return None if config["folders.cover"] == "off" else config["folders.cover"]
 
 
-def rules_of(config: Config) -> scan.Rules:
+def rules_of(config: Config) -> Rules:
     """Return what in the libraries is passed over."""
-    return scan.Rules(
+    from facewatch.library.scan import Rules
+
+    return Rules(
         exclude=tuple(config["library.exclude"]),
         folders=tuple(config["library.exclude_folders"]),
         files=tuple(config["library.exclude_files"]),
@@ -198,6 +212,8 @@ def rules_of(config: Config) -> scan.Rules:
 
 
 def watch_settings_of(config: Config) -> WatchSettings:
+    from facewatch.watcher.schedule import GroupingPace, WatchSettings
+
     return WatchSettings(
         settle_seconds=config["watch.settle_seconds"],
         removal_seconds=config["watch.removal_seconds"],

@@ -15,6 +15,8 @@ def is_harmless(character: str) -> bool:
 
 def printable(text: str) -> str:
     """Return the text with what a terminal would obey, and bytes that are no text, replaced."""
+    if text.isprintable():
+        return text
     return "".join(c if is_harmless(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -38,8 +38,7 @@ from PIL import Image
 from sqlite_utils import Database
 
 from facewatch.app import App, restore_backup
-from facewatch.catalog import Backups
-from facewatch.catalog.backup import back_up
+from facewatch.catalog.backup import Backups, back_up
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.config import load_config
 from facewatch.engines import fake

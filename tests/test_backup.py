@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 from drawn import Library
 
-from facewatch.catalog import USER, Backups, Catalog
-from facewatch.catalog.backup import contents_of, write_backup
+from facewatch.catalog import USER, Catalog
+from facewatch.catalog.backup import Backups, contents_of, write_backup
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import clear_errors
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError

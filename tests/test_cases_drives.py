@@ -28,7 +28,8 @@ from facewatch.catalog import Catalog, pause, resume
 from facewatch.catalog.opening import Patience, holder_of
 from facewatch.catalog.restore import GivenUp
 from facewatch.errors import BusyError, FolderError, LibraryError
-from facewatch.folders.restore import FolderNames, preview
+from facewatch.folders.names_of_folders import FolderNames
+from facewatch.folders.restore import preview
 from facewatch.folders.sync import DRIVE
 from facewatch.fs.locks import file_lock
 from facewatch.fs.mounts import Asker

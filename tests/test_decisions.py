@@ -13,7 +13,8 @@ from drawn import Library
 from facewatch.app import App
 from facewatch.catalog import Catalog, Mark
 from facewatch.errors import DecisionError, NotKnownError
-from facewatch.people.corrections import Decisions, clean_date, is_clearly_before
+from facewatch.people.births import is_clearly_before
+from facewatch.people.corrections import Decisions, clean_date
 from facewatch.people.lookup import find_person
 from facewatch.people.undo import History
 

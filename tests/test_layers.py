@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -130,6 +132,14 @@ def test_what_opens_pictures_is_recognised(tmp_path: Path) -> None:
         assert opens_pictures(file), code
     file.write_text("from facewatch import decode\ndecode.claims_to_be_photo('a.jpg')\nImage.fromarray(pixels)")
     assert not opens_pictures(file)
+
+
+def test_the_app_imports_no_part_before_it_is_asked_for() -> None:
+    code = "import sys, facewatch.app; print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True).stdout.split())
+    parts = {"pipeline", "matching", "people.corrections", "people.search", "folders.sync", "library.roots", "reports"}
+    heavy = {"lxml", "PIL", "scipy", "onnxruntime", "psutil", "threadpoolctl"}
+    assert loaded.isdisjoint({f"facewatch.{part}".encode() for part in parts} | {name.encode() for name in heavy})
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

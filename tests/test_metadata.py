@@ -12,7 +12,8 @@ import sidecars
 from PIL import ExifTags, Image, PngImagePlugin
 from sqlite_utils import Database
 
-from facewatch.catalog import Catalog, MetadataKind, MetadataRow, Way
+from facewatch.catalog import Catalog
+from facewatch.catalog.metadata import MetadataKind, MetadataRow, Way
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.restore import carry_over
 from facewatch.decode import described

@@ -17,7 +17,7 @@ from test_names_taken import decide, face_at, named, say, size_of, sources, squa
 from test_regions_oracles import STORE_AS
 from users import as_a_user
 
-from facewatch.catalog import Way
+from facewatch.catalog.metadata import Way
 from facewatch.engines import fake, load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import ConfigError

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from rules import LOOKS, PEOPLE, DrawnWorld, Facts, Seen, World, new_world
 
 from facewatch.errors import DecisionError, EngineError, NotKnownError
-from facewatch.people.corrections import is_clearly_before
+from facewatch.people.births import is_clearly_before
 from facewatch.types import Tier
 
 NAMES = ("Anna", "Ben", "anna")

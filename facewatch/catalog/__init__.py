@@ -7,29 +7,22 @@ lock that dies with its holder, in one transaction. Nothing slow may happen insi
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
 from facewatch.catalog.assignments import Assignments, Provenance, Rejections
-from facewatch.catalog.backup import Backups, write_backup
-from facewatch.catalog.beside import FilesBeside, UnreadFile
-from facewatch.catalog.carried import CarriedFaces
-from facewatch.catalog.drawn import DrawnBox, DrawnBoxes, DueBox
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, Photos, Roots, Settings, by_cause, display
-from facewatch.catalog.integrity import Integrity, faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
-from facewatch.catalog.lineage import Lineage, Spot
-from facewatch.catalog.metadata import Metadata, MetadataKind, MetadataRow, Way
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.catalog.named import NamedPhotos
 from facewatch.catalog.opening import (
     Patience,
     check_place,
@@ -41,27 +34,32 @@ from facewatch.catalog.opening import (
     utc_now,
 )
 from facewatch.catalog.people import Links, People, Person, Runs
-from facewatch.catalog.person import PersonFaces
-from facewatch.catalog.photos import PhotoSearch
-from facewatch.catalog.pictures import PicturedPhoto, PictureSources
-from facewatch.catalog.pool import PoolFaces
 from facewatch.catalog.presences import Presence, Presences
 from facewatch.catalog.tiles import Tiles
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, file_lock, holder
-from facewatch.fs.sidecar import beside
+
+if TYPE_CHECKING:
+    from facewatch.catalog.beside import FilesBeside
+    from facewatch.catalog.carried import CarriedFaces
+    from facewatch.catalog.drawn import DrawnBoxes
+    from facewatch.catalog.integrity import Integrity
+    from facewatch.catalog.lineage import Lineage
+    from facewatch.catalog.metadata import Metadata
+    from facewatch.catalog.named import NamedPhotos
+    from facewatch.catalog.person import PersonFaces
+    from facewatch.catalog.photos import PhotoSearch
+    from facewatch.catalog.pictures import PictureSources
+    from facewatch.catalog.pool import PoolFaces
 
 __all__ = [
     "NOBODY",
     "RUNS",
     "USER",
-    "Backups",
     "Catalog",
     "Change",
     "CopiedCatalog",
-    "DrawnBox",
-    "DueBox",
     "Entry",
     "FaceRow",
     "FaceTable",
@@ -69,19 +67,13 @@ __all__ = [
     "KnownEngine",
     "KnownFile",
     "Mark",
-    "MetadataKind",
-    "MetadataRow",
     "Pause",
     "PendingPhoto",
     "Person",
-    "PicturedPhoto",
     "Presence",
     "Record",
     "Snapshot",
-    "Spot",
     "Tables",
-    "UnreadFile",
-    "Way",
     "by_cause",
     "display",
     "pause",
@@ -107,6 +99,7 @@ class Tables:
     """The tables of an open catalog, each with what reads and writes it."""
 
     def __init__(self, db: Database) -> None:
+        self._db = db
         self.settings = Settings(db)
         self.roots = Roots(db)
         self.files = Files(db)
@@ -117,14 +110,41 @@ class Tables:
         self.rejections = Rejections(db)
         self.people = People(db)
         self.presences = Presences(db)
-        self.metadata = Metadata(db)
-        self.beside = FilesBeside(db)
-        self.named = NamedPhotos(db)
-        self.drawn = DrawnBoxes(db)
         self.links = Links(db)
         self.runs = Runs(db)
         self.journal = Journal(db)
-        self.pool = PoolFaces(db)
+
+    # What few commands read is imported by those.
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        from facewatch.catalog.metadata import Metadata
+
+        return Metadata(self._db)
+
+    @cached_property
+    def beside(self) -> FilesBeside:
+        from facewatch.catalog.beside import FilesBeside
+
+        return FilesBeside(self._db)
+
+    @cached_property
+    def named(self) -> NamedPhotos:
+        from facewatch.catalog.named import NamedPhotos
+
+        return NamedPhotos(self._db)
+
+    @cached_property
+    def drawn(self) -> DrawnBoxes:
+        from facewatch.catalog.drawn import DrawnBoxes
+
+        return DrawnBoxes(self._db)
+
+    @cached_property
+    def pool(self) -> PoolFaces:
+        from facewatch.catalog.pool import PoolFaces
+
+        return PoolFaces(self._db)
 
 
 class Catalog(Tables):
@@ -161,13 +181,43 @@ class Catalog(Tables):
     def _open_tables(self) -> None:
         super().__init__(self._db)
         self.provenance = Provenance(self._db)
-        self.integrity = Integrity(self._db)
-        self.lineage = Lineage(self._db)
-        self.photo_search = PhotoSearch(self._db)
         self.tiles = Tiles(self._db)
-        self.pictures = PictureSources(self._db)
-        self.person_faces = PersonFaces(self._db)
-        self.carried = CarriedFaces(self._db)
+
+    @cached_property
+    def integrity(self) -> Integrity:
+        from facewatch.catalog.integrity import Integrity
+
+        return Integrity(self._db)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        from facewatch.catalog.lineage import Lineage
+
+        return Lineage(self._db)
+
+    @cached_property
+    def photo_search(self) -> PhotoSearch:
+        from facewatch.catalog.photos import PhotoSearch
+
+        return PhotoSearch(self._db)
+
+    @cached_property
+    def pictures(self) -> PictureSources:
+        from facewatch.catalog.pictures import PictureSources
+
+        return PictureSources(self._db)
+
+    @cached_property
+    def person_faces(self) -> PersonFaces:
+        from facewatch.catalog.person import PersonFaces
+
+        return PersonFaces(self._db)
+
+    @cached_property
+    def carried(self) -> CarriedFaces:
+        from facewatch.catalog.carried import CarriedFaces
+
+        return CarriedFaces(self._db)
 
     def __enter__(self) -> Catalog:
         return self
@@ -218,7 +268,7 @@ class Catalog(Tables):
         return self.version() == version
 
     def _write_lock(self) -> AbstractContextManager[None]:
-        lock = beside(self.path, sidecar.WRITE_LOCK)
+        lock = sidecar.beside(self.path, sidecar.WRITE_LOCK)
         return file_lock(lock, wait_seconds=self._patience.seconds, purpose="a facewatch that writes")
 
     @contextmanager
@@ -273,7 +323,7 @@ class Catalog(Tables):
         Raises:
             BusyError: another one does; the message says which.
         """
-        with file_lock(beside(self.path, sidecar.RUN_LOCK), wait_seconds=RUN_WAIT_SECONDS, purpose=purpose):
+        with file_lock(sidecar.beside(self.path, sidecar.RUN_LOCK), wait_seconds=RUN_WAIT_SECONDS, purpose=purpose):
             yield
 
     def snapshot(self) -> Snapshot:
@@ -284,7 +334,7 @@ class Catalog(Tables):
 
     def runner(self) -> Holder | None:
         """Return which process scans or watches now, if any."""
-        return holder(beside(self.path, sidecar.RUN_LOCK))
+        return holder(sidecar.beside(self.path, sidecar.RUN_LOCK))
 
     def version(self) -> int:
         """Return a number that changes when another process has written (PRAGMA data_version)."""
@@ -301,11 +351,15 @@ class Catalog(Tables):
 
     def faults(self) -> list[str]:
         """Return what is damaged, and where the catalog breaks its own rules, one line each; reads all of it."""
+        from facewatch.catalog.integrity import faults_of
+
         with self.read():
             return faults_of(self._db.conn)
 
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the catalog to a file that does not exist yet (see `write_backup`)."""
+        from facewatch.catalog.backup import write_backup
+
         write_backup(self.path, target, now=self.now())
 
     def compact(self) -> None:
@@ -336,14 +390,19 @@ class Catalog(Tables):
         if not pending:
             return
         if applied:
-            backup = beside(self.path, f"{sidecar.BEFORE_MIGRATION}{pending[0]}")
+            from facewatch.catalog.backup import write_backup
+
+            backup = sidecar.beside(self.path, f"{sidecar.BEFORE_MIGRATION}{pending[0]}")
             log.info("%s: backing up to %s before %s", self.path, backup, ", ".join(pending))
             write_backup(self.path, backup, may_replace=True, now=self.now())
             self._prune_migration_backups()
+        lock = sidecar.beside(self.path, sidecar.WRITE_LOCK)
         with (
-            file_lock(beside(self.path, sidecar.WRITE_LOCK), wait_seconds=self._patience.seconds, purpose="migrating"),
+            file_lock(lock, wait_seconds=self._patience.seconds, purpose="migrating"),
             self._patience.writing(self._db.conn),
         ):
+            import secrets
+
             MIGRATIONS.apply(self._db)
             self._db.execute(
                 "INSERT INTO settings (key, value) VALUES ('library_id', ?) ON CONFLICT DO NOTHING",

@@ -37,7 +37,7 @@ from facewatch.ids import label_of
 from facewatch.indexing.engine import WantedEngine
 from facewatch.matching import MatchSettings
 from facewatch.people.apply import Corrections
-from facewatch.people.corrections import unborn
+from facewatch.people.births import unborn
 from facewatch.text import plural
 from facewatch.types import RecordedLink
 

@@ -15,7 +15,7 @@ from facewatch.clustering.twice import compare
 from facewatch.ids import label_of
 from facewatch.matching import Gallery, MatchSettings, distances, match_photo
 from facewatch.matching.nearness import Nearness, nearness
-from facewatch.people.corrections import not_born_yet
+from facewatch.people.births import not_born_yet
 from facewatch.people.identities import fill_gallery
 from facewatch.people.record import Decided
 from facewatch.people.split import Loose, loose_faces

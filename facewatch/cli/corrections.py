@@ -15,8 +15,8 @@ from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.app import App
-    from facewatch.people.corrections import Decisions, Renamed
-    from facewatch.people.record import Decided
+    from facewatch.people.corrections import Decisions
+    from facewatch.people.record import Decided, Renamed
     from facewatch.people.split import SplitPlan
     from facewatch.people.undo import Undone
 

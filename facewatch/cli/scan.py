@@ -67,10 +67,7 @@ def scan(
       facewatch scan ~/Pictures
       facewatch scan ~/Pictures --engine insightface:buffalo_l
     """
-    from facewatch.cli.status import why_busy
     from facewatch.errors import BusyError
-    from facewatch.presentation.from_folder import reading_lines
-    from facewatch.presentation.reports import scan_lines
 
     if aligned is not None and not photos:
         raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
@@ -88,15 +85,20 @@ def scan(
         try:
             result = app.pipeline.scan(report)
         except BusyError as error:
+            from facewatch.cli.status import why_busy
+
             given = {"--engine": engine, "--aligned": aligned is not None, "--new-drive": is_new_drive}
             options = [name for name, value in given.items() if value]
             raise BusyError(why_busy(app.catalog.path, options=options, libraries=photos) or str(error)) from error
-        status = app.status()
+        status = None if as_json or state.is_quiet else app.status()
         found = show_found(app, result, screen, report)
         hint = better_engine(app) if result.is_first and result.faces.n_faces else None
     if as_json:
         print_json(result.row() | {"contact_sheet": str(found.sheet) if found and found.sheet else None})
-    elif not state.is_quiet:
+    elif status is not None:
+        from facewatch.presentation.from_folder import reading_lines
+        from facewatch.presentation.reports import scan_lines
+
         echo("\n".join(scan_lines(result, status)))
         for reading in app.folder_reader.readings:
             for line in reading_lines(reading):

@@ -226,16 +226,6 @@ def is_intact(path: str, stamp: str, folders: Mapping[str, Entries]) -> bool:
     return entry is not None and entry.bears(stamp)
 
 
-def place_in(root: Path, path: Path) -> str | None:
-    """Return where a path lies below the people folder, as records have it; None: elsewhere. The folders on the way
-    may be links, what stands there is not followed."""
-    top, folder = os.path.realpath(root), os.path.realpath(path.parent)
-    if not folder.startswith(f"{top}/"):
-        return None
-    place = f"{folder[len(top) + 1 :]}/{path.name}"
-    return unicodedata.normalize("NFC", place) if sys.platform == "darwin" else place
-
-
 _NO_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK}
 
 

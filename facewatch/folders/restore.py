@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from facewatch.catalog.restore import FoundLink, GivenUp
 from facewatch.errors import BusyError, CatalogError, FolderError
 from facewatch.folders.check import owner_of
 from facewatch.folders.model import PARENTS, UNNAMED, Applied, home_of, made_with
+from facewatch.folders.names_of_folders import MOST_PHOTOS, NAMES, FolderNames
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
@@ -206,12 +207,6 @@ def _adopt_links(locations: Locations, copy: Path, found: Restorable) -> list[Pa
     return [people / link.path for link in left]
 
 
-NAMES = "names_of_folders"
-"""The setting that holds names that wait for their people: for each, photos that were in its folder."""
-
-MOST_PHOTOS = 200
-"""Photos of a folder that are remembered: enough to know whose it was."""
-
 _BYSTANDERS = frozenset({"Thumbs.db", "desktop.ini"})
 """What file managers leave in folders, besides hidden files."""
 
@@ -272,27 +267,6 @@ def _photos_in(top: str, folder: str) -> list[str]:
 def _holds_any(folder: str) -> bool:
     with os.scandir(folder) as entries:
         return next(entries, None) is not None
-
-
-class FolderNames:
-    """The names of folders that were taken over, which wait for their people: a source of names."""
-
-    origin = "the folder"
-    most_photos = MOST_PHOTOS
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def waiting(self) -> dict[str, list[str]]:
-        """Return the names that wait for their people, each with photos that were in its folder."""
-        return dict(json.loads(self._catalog.settings.get(NAMES) or "{}"))
-
-    def keep(self, names: Mapping[str, list[str]]) -> None:
-        """Let only these wait still."""
-        if not names:
-            self._catalog.settings.unset(NAMES)
-        elif names != self.waiting():
-            self._catalog.settings.set(NAMES, json.dumps(names))
 
 
 def find_links(top: str, standing: Sequence[str], roots: Sequence[Path]) -> Iterator[FoundLink]:

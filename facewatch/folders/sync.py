@@ -29,7 +29,7 @@ from facewatch.folders.check import (
     set_state,
 )
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
-from facewatch.folders.disk import LinkMaker, is_intact, make_link, place_in, read_disk, read_entry
+from facewatch.folders.disk import LinkMaker, is_intact, make_link, read_disk, read_entry
 from facewatch.folders.extras import ExtrasRecord
 from facewatch.folders.following import follow, follow_folders
 from facewatch.folders.ledger import INTENTS, CatalogLedger
@@ -66,15 +66,6 @@ log = logging.getLogger(__name__)
 
 DRIVE = "people_drive"
 """The setting that says on which device the people folder was when it was used last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """What a link in the people folder stands for."""
-
-    person_id: int
-    """Whose folder it was made for."""
-    photo_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +190,11 @@ class PeopleFolder:
         make_link: LinkMaker = make_link,
         cutting: Callable[[Sequence[Action]], AbstractContextManager[FaceMaker | None]] = lambda _: nullcontext(),
         clock: Callable[[], float] = time.monotonic,
+        edits: Callable[[], Edits] | None = None,
     ) -> None:
         """`before_sync` is called before it is asked what the catalog wants of it, `after_sync` when the folders of
-        these people, or of everybody (None), are as it does."""
+        these people, or of everybody (None), are as it does. `edits` returns what reads back what somebody does in the
+        folder; None: that means nothing, and is put right."""
         self.root = root
         self._catalog = catalog
         self._before_sync = before_sync
@@ -217,8 +210,7 @@ class PeopleFolder:
         """Links were tried with a photo, or it is set of what kind they are."""
         self._asker = Asker()
         self._is_believed_deleted = False
-        self.edits: Edits | None = None
-        """None: what somebody does in the folder means nothing, and is put right."""
+        self._edits = edits
         self._state = FolderState(catalog, root)
         self._extras = ExtrasRecord(root)
         self._said = frozenset[str]()
@@ -342,8 +334,8 @@ class PeopleFolder:
             if is_repair or is_cut_off or not self._state.is_as_left:
                 only = None
             only = self._with_groups(only)
-            if self.edits is not None:
-                self.edits.keep_up()
+            if self._edits is not None:
+                self._edits().keep_up()
             seen = self._read_back(only) if not (is_repair or is_cut_off) else _Seen()
             concluded, known = seen.concluded, seen.known
             if concluded.held is not None and not concluded.held:
@@ -357,8 +349,8 @@ class PeopleFolder:
         self._said = self._said.union(self._wanted.groups()[1])
         if applied.is_whole:
             self._after_sync(only)
-        if concluded.people and self.edits is not None:
-            self.edits.settle()
+        if concluded.people and self._edits is not None:
+            self._edits().settle()
         return applied
 
     def _apply(self, plan: Plan, only: Collection[int] | None, ledger: CatalogLedger, pace: _Pace) -> Applied:
@@ -420,10 +412,11 @@ class PeopleFolder:
             return _Seen(known=known)
         view = self._view()
         self._extras.follow(view.folders)
-        if self.edits is None:
+        if self._edits is None:
             follow(self._catalog, self._differences(view, 0))
             return _Seen()
-        concluded = self.edits.conclude(self._differences(view, self.edits.most_changes))
+        edits = self._edits()
+        concluded = edits.conclude(self._differences(view, edits.most_changes))
         holds = only is None and concluded == _NOTHING_CONCLUDED
         known = _Known([*view.links, *self._extras.links()], view.folders) if holds else None
         years = {year for year, inside in view.folders.items() if not inside and home_of(f"{year}/") != year}
@@ -604,15 +597,6 @@ class PeopleFolder:
     def _was_used(self) -> bool:
         """Whether folders were made in it, not in another one."""
         return self._catalog.settings.get("people_folder") == str(self.root) and bool(self._catalog.links.folders())
-
-    def link_at(self, path: Path) -> Linked | None:
-        """Return what a link stands for that facewatch made at this path; None: there is none, or it was changed since
-        and is somebody else's."""
-        place = place_in(self.root, path)
-        row = self._catalog.links.at(place) if place is not None else None
-        if row is None or not read_entry(os.fspath(path)).bears(row.stamp):
-            return None
-        return Linked(row.person_id, row.photo_id)
 
     def _recorded_links(self, only: Collection[int] | None) -> list[RecordedLink]:
         """Return what is on record, for everybody or `only` for these, groups among them."""

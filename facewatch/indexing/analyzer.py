@@ -234,7 +234,7 @@ class Analyzer:
             OSError: it cannot be read.
             PhotoError: it is a photo, and broken.
         """
-        from facewatch.catalog import MetadataKind
+        from facewatch.catalog.metadata import MetadataKind
         from facewatch.indexing import people_in_files
 
         with _as_expected(file, expected) as content:

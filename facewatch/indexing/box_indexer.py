@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from facewatch.boxes import SAME_FACE, overlaps
-from facewatch.catalog import Catalog, DueBox, display
+from facewatch.catalog import Catalog, display
+from facewatch.catalog.drawn import DueBox
 from facewatch.catalog.pictures import PictureFile
 from facewatch.errors import Fault
 from facewatch.indexing.additions import recording

@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facewatch.catalog import Catalog, KnownEngine, PendingPhoto
 from facewatch.engines import FIRST_ENGINE, describe_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.fs.mounts import is_file
-from facewatch.indexing.analyzer import Recipe
-from facewatch.quality import Limits
 from facewatch.types import EngineInfo, Normalisation
+
+if TYPE_CHECKING:
+    from facewatch.indexing.analyzer import Recipe
+    from facewatch.quality import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ class WantedEngine:
 
     def recipe(self) -> Recipe:
         """Return what workers need to know."""
+        from facewatch.indexing.analyzer import Recipe
+
         return Recipe(
             engine=self.name,
             options=self.settings.options,
@@ -138,6 +143,8 @@ class WantedEngine:
 
     def limits_of(self, info: EngineInfo) -> Limits:
         """Return where the tiers of an engine's faces end, with what the settings ask for."""
+        from facewatch.quality import Limits
+
         limits = Limits.of(info)
         return replace(
             limits,

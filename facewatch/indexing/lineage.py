@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.boxes import overlaps, pair_up
-from facewatch.catalog import RUNS, Catalog, FaceRow, Spot
+from facewatch.catalog import RUNS, Catalog, FaceRow
 from facewatch.catalog.faces import SeenFaces
+from facewatch.catalog.lineage import Spot
 from facewatch.indexing.additions import carry_over, recording
 from facewatch.types import Analysis
 

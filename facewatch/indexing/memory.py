@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from threadpoolctl import threadpool_limits
 
 from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
@@ -107,6 +106,8 @@ def compute_on_one_core() -> None:
     Where several threads compute at once, those of each wait for those of the others, busily: 20 browsers at once were
     answered a quarter slower.
     """
+    from threadpoolctl import threadpool_limits
+
     threadpool_limits(1, user_api="blas")
 
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 
-from facewatch.catalog import Catalog, MetadataKind, UnreadFile, Way
-from facewatch.catalog.beside import FolderOf, OtherFile, PhotoHere
-from facewatch.regions import takeout
+from facewatch.catalog import Catalog
+from facewatch.catalog.beside import FolderOf, OtherFile, PhotoHere, UnreadFile
+from facewatch.catalog.metadata import MetadataKind, Way
 
 PICASA = frozenset({".picasa.ini", "picasa.ini"})
 """What Picasa calls its file in each folder; the second one is older."""
@@ -63,6 +63,8 @@ def _of_picasa(catalog: Catalog, within: Collection[FolderOf] | None) -> Iterato
 def _of_takeout(catalog: Catalog, within: Collection[FolderOf] | None) -> Iterator[_Spoken]:
     """Yield files of Google Takeout and the photo that each is about, with its edited copies."""
     for others in _by_folder(catalog.beside.others(".json", within)):
+        from facewatch.regions import takeout
+
         photos = {photo.name: photo for photo in catalog.beside.photos_in(others[0])}
         about = defaultdict[str, list[PhotoHere]](list)
         for photo, file in takeout.files_of(photos, [other.name for other in others]).items():

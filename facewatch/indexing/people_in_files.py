@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from facewatch import decode
-from facewatch.catalog import MetadataKind
+from facewatch.catalog.metadata import MetadataKind
 from facewatch.errors import RegionsError
 from facewatch.regions import picasa, stored, takeout, xmp
 from facewatch.regions.model import PhotoRegions

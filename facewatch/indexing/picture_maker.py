@@ -28,7 +28,8 @@ from facewatch.indexing.worker import StoppedError, WorkerLost
 from facewatch.types import Box, Fingerprint
 
 if TYPE_CHECKING:
-    from facewatch.catalog import Catalog, PicturedPhoto
+    from facewatch.catalog import Catalog
+    from facewatch.catalog.pictures import PicturedPhoto
     from facewatch.indexing.pool import PictureWorkers
 
 log = logging.getLogger(__name__)

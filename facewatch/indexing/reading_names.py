@@ -11,17 +11,18 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from facewatch.catalog import Catalog, MetadataKind, UnreadFile, display
-from facewatch.catalog.beside import FolderOf
+from facewatch.catalog import Catalog, display
+from facewatch.catalog.beside import FolderOf, UnreadFile
 from facewatch.catalog.files import FOLDERS_READ_AT
+from facewatch.catalog.metadata import MetadataKind
 from facewatch.errors import PhotoError
 from facewatch.indexing import names_in_folders
-from facewatch.indexing.analyzer import LibraryFile
-from facewatch.indexing.pool import Workers
-from facewatch.indexing.worker import WorkerLost
-from facewatch.regions import picasa, stored
 from facewatch.types import FileSays, OnDemand
+
+if TYPE_CHECKING:
+    from facewatch.indexing.pool import Workers
 
 log = logging.getLogger(__name__)
 
@@ -137,10 +138,17 @@ class NamesReader:
         return {photo_id: self._with_contacts(text) for photo_id, text in named if text is not None}
 
     def _with_contacts(self, said: str) -> str:
+        from facewatch.regions import picasa, stored
+
         return stored.to_json(picasa.with_contacts(stored.from_json(said), self._contacts()))
 
     def _answers(self, files: Sequence[UnreadFile]) -> dict[UnreadFile, FileSays]:
         """What those files say that can be read; of several files of one photo the first."""
+        if not files:
+            return {}
+        from facewatch.indexing.analyzer import LibraryFile
+        from facewatch.indexing.worker import WorkerLost
+
         workers = self._workers()
         asked = [(f, workers.said(LibraryFile(f.root, f.path), f.fingerprint, f.kind)) for f in files]
         answers: dict[UnreadFile, FileSays] = {}

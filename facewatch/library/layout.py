@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from facewatch.errors import ConfigError, LibraryError
 from facewatch.fs.mounts import is_folder
-from facewatch.library.scan import drive_of
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
@@ -136,6 +135,8 @@ def follow_moves(
                     with catalog.write():
                         catalog.roots.absorb(old_id, outer_id, below)
                 else:
+                    from facewatch.library.scan import drive_of
+
                     drive = drive_of(root)
                     with catalog.write():
                         catalog.roots.move(old_id, root)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.sheet import drop_from_sheet
 from facewatch.indexing.pictures import PictureStore
-from facewatch.people.corrections import Decisions, Renamed
-from facewatch.people.record import Decided
+from facewatch.people.corrections import Decisions
+from facewatch.people.record import Decided, Renamed
 from facewatch.people.undo import History, Undone
 
 if TYPE_CHECKING:

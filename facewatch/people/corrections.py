@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from itertools import permutations
 from shlex import quote
 
 from facewatch import ids
-from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
+from facewatch.catalog import USER, FaceRow, Mark, Person
 from facewatch.catalog.assignments import split_rule
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.additions import Additions
 from facewatch.people.assigning import NameTakenError
+from facewatch.people.births import unborn
 from facewatch.people.carry_taking import CarryTaker
 from facewatch.people.lookup import (
     NobodyCalledError,
@@ -29,22 +29,13 @@ from facewatch.people.lookup import (
     near_names,
 )
 from facewatch.people.name_taking import NameTaker
-from facewatch.people.record import Decided, Result
+from facewatch.people.record import Decided, Renamed, Result
 from facewatch.people.reference_taking import ReferenceTaker
 from facewatch.text import plural
 
 _NOBODYS = "one of these faces belongs to nobody now"
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    person: Person
-    old_label: str
-    merged: Person | None
-    """The person that is now part of it."""
-    decided: Decided
 
 
 class Decisions(Additions, NameTaker, ReferenceTaker, CarryTaker):
@@ -412,36 +403,6 @@ def clean_date(text: str) -> str:
     except ValueError as error:
         raise NotKnownError(fault) from error
     return parts[0]
-
-
-def unborn(catalog: Catalog, people: Collection[int]) -> list[FaceRow]:
-    """Return the faces of these people, as far as they live, in photos that were clearly taken before their births."""
-    births = catalog.people.births()
-    born = {
-        row: births[person_id] for person_id in births.keys() & people for row in catalog.faces.of_person(person_id)
-    }
-    taken = catalog.photos.taken({row.photo_id for row in born})
-    return [row for row in born if is_clearly_before(taken.get(row.photo_id, ""), born[row])]
-
-
-def is_clearly_before(taken_at: str, born: str) -> bool:
-    """Whether a photo was taken before a birth, by more than time zones explain; not when nobody knows when.
-
-    Args:
-        taken_at: YYYY-MM-DDTHH:MM:SS by the camera's clock, or "".
-        born: YYYY, YYYY-MM or YYYY-MM-DD; the first day that fits.
-    """
-    if not taken_at:
-        return False
-    year, month, day = (*map(int, born.split("-")), 1, 1)[:3]
-    return date.fromisoformat(taken_at[:10]).toordinal() < date(year, month, day).toordinal() - 1
-
-
-def not_born_yet(catalog: Catalog, photo_id: int) -> dict[int, str]:
-    """Return who was born only after a photo was taken, with the date of birth."""
-    births = catalog.people.births()
-    taken = catalog.photos.taken_at(photo_id) if births else ""
-    return {person_id: born for person_id, born in births.items() if is_clearly_before(taken, born)}
 
 
 def _rather_two(who: str | None, person: Person) -> str:

@@ -8,22 +8,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from facewatch.catalog import Catalog, PicturedPhoto, display
+from facewatch.catalog import Catalog, display
+from facewatch.catalog.pictures import PicturedPhoto
 from facewatch.errors import BusyError, EngineError, FolderError, PhotoError
 from facewatch.folders.covers import CoverFiles, opened_covers
-from facewatch.indexing.cutting import CropStyle
-from facewatch.indexing.pictures import face_name
-from facewatch.indexing.pool import PictureWorkers
-from facewatch.indexing.worker import WorkerLost
-from facewatch.people.cut_faces import cut_ahead
+
+if TYPE_CHECKING:
+    from facewatch.indexing.pool import PictureWorkers
 
 log = logging.getLogger(__name__)
 
 SIDE = 512
 """Pixels at most: file managers show 256, and media servers more."""
-
-_STYLE = CropStyle(is_enlarged=False)
 
 _NAME = "folders_cover"
 """The setting that says what the covers are called that were made."""
@@ -111,9 +109,13 @@ class Covers:
                     )
 
     def _cut(self, covers: list[_Cover]) -> Iterator[tuple[_Cover, bytes]]:
+        from facewatch.indexing.cutting import CropStyle
+        from facewatch.indexing.worker import WorkerLost
+        from facewatch.people.cut_faces import cut_ahead
+
         wanted = ((cover.photo, [cover.face_id]) for cover in covers)
         with closing(self.make_workers()) as workers:
-            cuts = cut_ahead(wanted, workers, side=SIDE, style=_STYLE)
+            cuts = cut_ahead(wanted, workers, side=SIDE, style=CropStyle(is_enlarged=False))
             for cover, cut in zip(covers, cuts, strict=True):
                 try:
                     [jpeg] = cut.jpegs()
@@ -134,6 +136,8 @@ def _rights_of(photo: PicturedPhoto) -> int:
 
 
 def _cover(folder: str, face_id: int, photo: PicturedPhoto) -> _Cover:
+    from facewatch.indexing.pictures import face_name
+
     face = photo.face(face_id)
     assert face is not None
     name = face_name(face_id, photo.sha256, face.box, SIDE)

@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 
-from facewatch.catalog import PicturedPhoto
-from facewatch.catalog.pictures import PictureFile
+from facewatch.catalog.pictures import PicturedPhoto, PictureFile
 from facewatch.indexing.analyzer import LibraryFile
 from facewatch.indexing.cutting import CropStyle
 from facewatch.indexing.pool import PictureWorkers

@@ -14,8 +14,6 @@ from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.catalog import Catalog, Mark, display
 from facewatch.catalog.pictures import PictureFile
 from facewatch.errors import DecisionError, Fault, NotKnownError
-from facewatch.indexing.analyzer import LibraryFile
-from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Face
 
 if TYPE_CHECKING:
@@ -74,6 +72,9 @@ class Drawing:
 
     def _read(self, files: Sequence[PictureFile], box: Box, others: Sequence[Box]) -> Face:
         """Return what the engine sees, in the first copy of the photo that can be read."""
+        from facewatch.indexing.analyzer import LibraryFile
+        from facewatch.indexing.worker import WorkerLost
+
         why = "it is not in the library now"
         for file in files:
             located = LibraryFile(file.root, file.path)

@@ -16,7 +16,7 @@ from facewatch import ids
 from facewatch.catalog import Catalog, Mark, Presence
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.ids import label_of
-from facewatch.people.corrections import not_born_yet
+from facewatch.people.births import not_born_yet
 from facewatch.people.identities import FixedEngine, Identities
 from facewatch.people.lookup import Lookup, faces_on_link, find_faces, find_person, is_face, is_present, said_of_link
 from facewatch.people.rematch import Comparing, Likeness, Rematch, rematch_of
@@ -229,7 +229,7 @@ class Explainer:
         """Return the photo, which of its faces are meant, all if None, and what has to be said of that."""
         path = Path(what)
         linked = self._lookup.link_at(path)
-        if linked is None and is_face(what) and not os.path.lexists(path):
+        if linked is None and not os.path.lexists(path) and is_face(what):
             photo, only = self._photo_of_face(what)
             return photo, only, None
         photo = self._photo_at(path, what)

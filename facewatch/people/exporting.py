@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from facewatch.catalog import Catalog, Person, PicturedPhoto, display
+from facewatch.catalog import Catalog, Person, display
 from facewatch.catalog.photos import PhotoFile, PhotoQuery
-from facewatch.catalog.pictures import PictureFile
+from facewatch.catalog.pictures import PicturedPhoto, PictureFile
 from facewatch.errors import NotKnownError, PhotoError, QueryError
 from facewatch.folders.apply import FULL
 from facewatch.folders.export import ExportFile, ExportFolder, ExportForm, ExportItem, ExportPlan, ExportWriter

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from facewatch.catalog import Catalog, PicturedPhoto
+from facewatch.catalog import Catalog
+from facewatch.catalog.pictures import PicturedPhoto
 from facewatch.errors import PhotoError
 from facewatch.folders.model import Action, FaceMaker, MakeLink
 from facewatch.indexing.analyzer import LibraryFile

@@ -15,7 +15,6 @@ from facewatch.folders.asked import set_asked
 from facewatch.folders.following import follow
 from facewatch.folders.observed import Doubt, ReadBack
 from facewatch.folders.sync import Concluded
-from facewatch.people.corrections import Decisions
 from facewatch.people.dropped import keep_links, still_asked
 from facewatch.people.from_folder import Conclusions, Reading, concerned
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from facewatch.folders.sync import PeopleFolder
     from facewatch.library.roots import Libraries
     from facewatch.people.apply import Corrections
+    from facewatch.types import OnDemand
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class FolderReader:
 
     catalog: Catalog
     folder: PeopleFolder
-    corrections: Corrections
+    corrections: OnDemand[Corrections]
     libraries: Libraries
     mode: EditMode
     most_changes: int
@@ -123,7 +123,8 @@ class FolderReader:
         self._set_waiting(None)
         reading = Reading()
         if seen.observations:
-            with self.corrections.following_later(), self.corrections.deciding() as decisions:
+            corrections = self.corrections()
+            with corrections.following_later(), corrections.deciding() as decisions:
                 reading = Conclusions(self.catalog, decisions, self._is_away, self._reach).draw(seen)
             self._tell(reading)
         set_asked(self.catalog, still_asked(self.catalog, reading.asked))
@@ -136,13 +137,14 @@ class FolderReader:
 
     def settle(self) -> None:
         """Match again where faces have left or come, and show that; whoever lets all of that follow later does it."""
-        if not self.corrections.is_later:
-            self.corrections.match_due()
-            self.corrections.show_due()
+        corrections = self.corrections()
+        if not corrections.is_later:
+            corrections.match_due()
+            corrections.show_due()
 
     @property
     def _reach(self) -> float:
-        engine = self.corrections.engine
+        engine = self.corrections().engine
         return 0.0 if engine.is_switch_under_way else engine.info.thresholds.match
 
     def preview(self) -> Preview:
@@ -153,6 +155,8 @@ class FolderReader:
         """
         if (fault := self.folder.fault()) is not None:
             raise FolderError(fault)
+        from facewatch.people.corrections import Decisions
+
         with self.catalog.snapshot() as trial:
             reading = Reading()
             seen = self.folder.read_back(most_changes=self.most_changes) if self.folder.is_readable else ReadBack()

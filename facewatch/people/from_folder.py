@@ -41,20 +41,17 @@ from facewatch.folders.observed import (
     SuggestionGone,
     Unknown,
 )
-from facewatch.people.corrections import Decisions
 from facewatch.people.dropped import receiver_of
 from facewatch.people.plausible import candidates, only_plausible
-from facewatch.people.record import Decided
+from facewatch.people.record import FROM_FOLDER, Decided
 from facewatch.text import whole_text
 from facewatch.types import RecordedLink
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Person
+    from facewatch.people.corrections import Decisions
 
 log = logging.getLogger(__name__)
-
-SOURCE = "folder"
-"""What the details of an entry of the journal call where it came from."""
 
 _MOST_PATHS = 3
 """Paths that a conclusion names."""
@@ -217,7 +214,7 @@ class Conclusions:
         may have to be moved back. `reason` is recorded."""
         n_made = len(self.made)
         try:
-            with self.decisions.as_one(source=SOURCE, **reason), self.decisions.all_or_none():
+            with self.decisions.as_one(source=FROM_FOLDER, **reason), self.decisions.all_or_none():
                 follow()
                 decide()
         except (DecisionError, NotKnownError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from facewatch.matching import Evidence, Gallery, MatchSettings, match_photo
 from facewatch.matching.member import MemberFaces
 from facewatch.matching.nearness import distances_within
 from facewatch.matching.search import Block, Vectors
-from facewatch.people.cluster_plan import Group, matches_within, plan_groups
-from facewatch.people.corrections import not_born_yet
+from facewatch.people.births import not_born_yet
 from facewatch.people.search import all_faces
 from facewatch.types import EngineInfo, Normalisation, Tier
+
+if TYPE_CHECKING:
+    from facewatch.people.cluster_plan import Group
 
 _ATTEMPTS = 5
 _BATCH_PHOTOS = 100
@@ -318,7 +320,8 @@ class Identities:
         if is_dry_run:
             plan = self._plan(clusterer)[1]
             return _report(n_pool, 0, plan, sum(group.person_id is None for group in plan))
-        n_matched, groups = self.rematch_pool(), list[Group]()
+        n_matched = self.rematch_pool()
+        groups: list[Group] = []
         for _ in range(_MOST_ROUNDS):
             plan = self._group_once(clusterer)
             found = self.rematch_pool()
@@ -351,6 +354,8 @@ class Identities:
             if person.name is None and not person.is_hidden and person.born is None
         ]
         edited = {person.id for person in unnamed if person.is_user_edited}
+        from facewatch.people.cluster_plan import plan_groups
+
         plan = plan_groups(
             table,
             self._catalog.assignments.photos_of([person.id for person in unnamed]),
@@ -379,6 +384,8 @@ class Identities:
         return replace(group, rows=tuple(row for row in group.rows if not is_contested(row)))
 
     def _apply_groups(self, table: FaceTable, plan: Sequence[Group]) -> None:
+        from facewatch.people.cluster_plan import matches_within
+
         catalog, now = self._catalog, self._catalog.now()
         undo: dict[str, list[object]] = {"assigned": [], "joined": [], "released": [], "added": []}
         for group in plan:

@@ -9,18 +9,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from facewatch import ids
 from facewatch.catalog import Catalog, FaceRow, KnownFile, Person, display
 from facewatch.errors import NotKnownError
-from facewatch.folders.sync import Linked
+from facewatch.folders.links import Linked, link_at
 from facewatch.ids import label_of
 from facewatch.text import plural, whole_text
 from facewatch.types import Box
-
-if TYPE_CHECKING:
-    from facewatch.folders.sync import PeopleFolder
 
 MAX_NAME_LENGTH = 120
 _JOINERS = "\u200c\u200d"
@@ -422,9 +419,9 @@ def clean_name(name: str) -> str:
 class Lookup:
     """Finds the person, photo, face or link that a user means."""
 
-    def __init__(self, catalog: Catalog, folder: PeopleFolder) -> None:
+    def __init__(self, catalog: Catalog, people_folder: Path) -> None:
         self._catalog = catalog
-        self._folder = folder
+        self._people_folder = people_folder
 
     def person(self, who: str) -> Person:
         """See `find_person`."""
@@ -468,7 +465,7 @@ class Lookup:
         The photo is the one that lies there now: the last scan may have seen another.
         """
         full = Path.cwd() / path
-        linked = self._folder.link_at(full)
+        linked = link_at(self._catalog, self._people_folder, full)
         file = self._file_at(full) if linked is not None else None
         if linked is None or file is None or file.photo_id is None:
             return linked
@@ -477,7 +474,7 @@ class Lookup:
     def _file(self, path: Path) -> KnownFile:
         """Return what the catalog knows of a file."""
         full = Path.cwd() / path
-        linked = self._folder.link_at(full)
+        linked = link_at(self._catalog, self._people_folder, full)
         try:
             is_directory, is_there = full.is_dir(), full.exists()
         except OSError as error:

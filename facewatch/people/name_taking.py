@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from facewatch.catalog import USER, Catalog, MetadataKind
+from facewatch.catalog import USER, Catalog
+from facewatch.catalog.metadata import MetadataKind
 from facewatch.people.assigning import Assigner
 from facewatch.people.lookup import name_key
 from facewatch.people.named_faces import Means, NamedFace, PhotoNames

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facewatch.boxes import SAME_FACE, overlaps
-from facewatch.catalog import FaceRow, MetadataKind
+from facewatch.catalog import FaceRow
+from facewatch.catalog.metadata import MetadataKind
 from facewatch.errors import NotKnownError
 from facewatch.people.lookup import clean_name, name_key
 from facewatch.regions.model import PhotoRegions, RegionFace, Size

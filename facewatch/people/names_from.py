@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from facewatch.catalog import Catalog
-from facewatch.folders.restore import FolderNames
-from facewatch.people.corrections import Decisions
+from facewatch.folders.names_of_folders import FolderNames
+
+if TYPE_CHECKING:
+    from facewatch.catalog import Catalog
+    from facewatch.people.corrections import Decisions
 
 log = logging.getLogger(__name__)
 

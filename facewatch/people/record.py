@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from facewatch.catalog import USER, Catalog, FaceRow
+from facewatch.catalog import USER, Catalog, FaceRow, Person
 from facewatch.ids import label_of
+
+FROM_FOLDER = "folder"
+"""What the details of an entry of the journal call where it came from: the people folder."""
 
 _MOST_RECORDED = 50
 """Faces of a decision that the journal names for people to read; what undoes it knows all."""
@@ -53,6 +56,15 @@ class Decided:
     def let_go(self) -> dict[str, int]:
         """How many of the released faces were whose."""
         return Counter(lost.who for lost in self.lost if lost.is_let_go)
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    person: Person
+    old_label: str
+    merged: Person | None
+    """The person that is now part of it."""
+    decided: Decided
 
 
 class Result:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facewatch.catalog import NOBODY, USER, Catalog, Mark, MetadataKind, Way
+from facewatch.catalog import NOBODY, USER, Catalog, Mark
+from facewatch.catalog.metadata import MetadataKind, Way
 from facewatch.people.lookup import name_key
 from facewatch.people.named_faces import (
     Means,

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from facewatch.catalog import Catalog, MetadataKind, MetadataRow, Way
+from facewatch.catalog import Catalog
+from facewatch.catalog.metadata import MetadataKind, MetadataRow, Way
 from facewatch.folders.sidecars import NO_FILE, Sidecar, fingerprint_of, read_sidecar, write_sidecar
 from facewatch.fs.locks import file_lock
 from facewatch.fs.sidecar import SIDECARS_LOCK, beside

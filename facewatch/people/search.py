@@ -7,7 +7,6 @@ the same and only takes longer.
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,13 +22,12 @@ from facewatch.errors import CatalogError, EngineError, Fault, NotKnownError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import file_lock
 from facewatch.fs.sidecar import beside
-from facewatch.indexing.analyzer import Examination, LibraryFile
-from facewatch.indexing.worker import WorkerLost
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, Stored, VectorFile, Vectors
 from facewatch.people.lookup import faces_on_link
 from facewatch.types import Box, Fingerprint, Kept
 
 if TYPE_CHECKING:
+    from facewatch.indexing.analyzer import Examination, LibraryFile
     from facewatch.indexing.engine import WantedEngine
     from facewatch.indexing.pool import Workers
     from facewatch.people.lookup import Lookup
@@ -351,6 +349,8 @@ def _box_of(face: Mapping[str, Any]) -> Box:
 
 def _answer(future: Future[_T], name: str) -> _T:
     """Return what analysing a photo gave."""
+    from facewatch.indexing.worker import WorkerLost
+
     try:
         return future.result()
     except OSError as error:
@@ -366,6 +366,8 @@ def _unusable(name: str, what: str) -> UnusablePhotoError:
 
 def _file(photo: Path) -> LibraryFile:
     """Return a photo that need not be in a library."""
+    from facewatch.indexing.analyzer import LibraryFile
+
     return LibraryFile(str(photo.parent), photo.name)
 
 
@@ -533,6 +535,8 @@ class KeptVectors:
 
     def _write(self, engine: KnownEngine, known: Extent | None) -> None:
         """Add what has come since; nothing known: start from none."""
+        import secrets
+
         file, extent = self._file(engine), known or NOTHING
         with file.write(known) as draft:
             for block, place in self._arrivals(engine, extent):

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 
 from facewatch.boxes import SAME_FACE, overlaps
-from facewatch.catalog import MetadataRow
+from facewatch.catalog.metadata import MetadataRow
 from facewatch.errors import RegionsError
 from facewatch.regions import stored, xmp
 from facewatch.regions.model import PhotoRegions, Place, Region

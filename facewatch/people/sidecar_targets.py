@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facewatch.catalog import Catalog, MetadataRow, Way
+from facewatch.catalog import Catalog
+from facewatch.catalog.metadata import MetadataRow, Way
 from facewatch.catalog.named import NamedBox, PhotoPlace, PhotoShape
 from facewatch.folders.sidecars import SUFFIX
 from facewatch.people.sidecar_rules import Doubt, Written, left_out, names_of

@@ -10,7 +10,7 @@ from typing import Any
 from facewatch import ids
 from facewatch.catalog import USER, Catalog, Change, Entry, Record
 from facewatch.errors import DecisionError
-from facewatch.people.corrections import unborn
+from facewatch.people.births import unborn
 from facewatch.people.lookup import name_key
 
 FOLLOWING = ("look again", "hand over")

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
-from facewatch.people.corrections import Renamed
-from facewatch.people.from_folder import SOURCE as FROM_FOLDER
 from facewatch.people.lookup import faces_at
+from facewatch.people.record import FROM_FOLDER, Renamed
 from facewatch.presentation import local_time
 from facewatch.text import plural, printable
 

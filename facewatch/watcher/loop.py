@@ -86,10 +86,18 @@ class Parts(Protocol):
 
     catalog: Catalog
     engine: WantedEngine
-    libraries: Libraries
-    folder: PeopleFolder
-    grouping: Grouping
-    search: Search
+
+    @property
+    def libraries(self) -> Libraries: ...
+
+    @property
+    def folder(self) -> PeopleFolder: ...
+
+    @property
+    def grouping(self) -> Grouping: ...
+
+    @property
+    def search(self) -> Search: ...
 
     @property
     def pipeline(self) -> MainJob: ...

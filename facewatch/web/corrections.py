@@ -9,8 +9,8 @@ from pydantic import BaseModel, model_validator
 
 from facewatch import ids
 from facewatch.app import App
-from facewatch.people.corrections import Decisions, Renamed
-from facewatch.people.record import Decided
+from facewatch.people.corrections import Decisions
+from facewatch.people.record import Decided, Renamed
 from facewatch.presentation.corrections import said_on_page, undone_on_page
 from facewatch.web.parameters import Name, Number, Numbers
 from facewatch.web.site import Site, SiteParts

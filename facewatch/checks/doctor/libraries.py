@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewatch.catalog import Way, by_cause
+from facewatch.catalog import by_cause
+from facewatch.catalog.metadata import Way
 from facewatch.checks import Finding
 from facewatch.checks.doctor.case import Case, broken, counted, fine, mentioned, remark, shown
 from facewatch.checks.doctor.environment import child_environment

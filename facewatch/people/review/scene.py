@@ -24,8 +24,8 @@ from facewatch.matching.chances import (
     profiles_of,
     rivals,
 )
+from facewatch.people.births import is_clearly_before
 from facewatch.people.cluster_plan import second_faces
-from facewatch.people.corrections import is_clearly_before
 from facewatch.people.grouping import hubs_among, middles_of
 from facewatch.types import EngineInfo, Thresholds, Tier
 

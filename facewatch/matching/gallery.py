@@ -133,6 +133,11 @@ class Gallery:
         for person_id, own in zip(found, np.split(order, starts[1:]), strict=True):
             self._extend(int(person_id), faces.take(own))
 
+    def settle(self) -> None:
+        """Keep no more faces of anybody than there are to compare with; for a gallery that will be asked often."""
+        for member in self._members.values():
+            member.settle()
+
     def put(self, person_id: int, faces: MemberFaces) -> None:
         """Replace all that is known of one person, as if the gallery were filled again; no faces: it is gone."""
         self._remove(person_id)

@@ -116,7 +116,7 @@ class Strangers:
         groups: list[int] = []
         for person_id in np.random.default_rng(0).permutation(sorted(members)).tolist():
             # What its poor faces have with others says nothing of it.
-            few = members[person_id].enrolling[:MOST_OF_ONE]
+            few = members[person_id].first_enrolling(MOST_OF_ONE)
             vectors.append(few)
             groups += [person_id] * len(few)
             if len(groups) >= MOST_MEMBERS:

@@ -22,6 +22,9 @@ MOST_CENTROIDS = 8
 MIN_MODE = 3
 """Good faces that together make a further centroid of a person: fewer may be mistakes; see docs/evaluation.md."""
 
+_ROUNDING = 1e-5
+"""More than the cosines of two products of the same vectors differ by."""
+
 _versions = count()
 
 
@@ -82,7 +85,10 @@ class _Rows:
 
 
 class Member:
-    """One person of a gallery. Adding a face costs the same however many there are already."""
+    """One person of a gallery. Adding a face costs the same however many there are already.
+
+    Faces that came together wait until the person is compared with somebody: most people of a gallery never are.
+    """
 
     def __init__(self, n_dims: int, *, reach: float) -> None:
         """`reach` is how far a face may be from the centroid that it belongs to."""
@@ -90,36 +96,56 @@ class Member:
         self.version = next(_versions)
         """Another number after every change, and for every member."""
         self._cosine_reach = cosine_of(reach)
+        self._waiting: MemberFaces | None = None
         self._good, self._poor = _Rows(n_dims), _Rows(n_dims)
         self._sum, self._poor_sum = np.zeros(n_dims, np.float32), np.zeros(n_dims, np.float32)
-        self.centroids = np.zeros((0, n_dims), np.float32)
-        """Unit vectors, at most MOST_CENTROIDS: the middle of all, then those of groups of faces far from it."""
+        self._centroids: Floats | None = None
         self._years: Years | None = None
 
     def extend(self, faces: MemberFaces) -> None:
         weights = faces.weights * np.where(faces.confirmed, np.float32(CONFIRMED_WEIGHT), np.float32(1))
         self._sum += weights @ faces.embeddings
+        self._take_in()
+        self._waiting = faces
+        self.n_faces += len(faces)
+        self.version = next(_versions)
+        self._centroids = self._years = None
+
+    def _take_in(self) -> None:
+        """Compare with the faces that wait from now on; of many only some are kept."""
+        faces, self._waiting = self._waiting, None
+        if faces is None:
+            return
         self._poor_sum += faces.embeddings[faces.weights <= 0].sum(0)
         is_good = faces.is_good
         self._good.extend(faces.take(is_good))
         if not len(self._good):
             self._poor.extend(faces.take(~is_good))
-        self.n_faces += len(faces)
-        self.version = next(_versions)
-        self.centroids = self._find_centroids()
-        self._years = None
+
+    def settle(self) -> None:
+        """Keep no more faces than there are to compare with."""
+        if self._waiting is not None and len(self._waiting) >= 2 * N_EXEMPLARS:
+            self._take_in()
+
+    @property
+    def centroids(self) -> Floats:
+        """Unit vectors, at most MOST_CENTROIDS: the middle of all, then those of groups of faces far from it."""
+        if self._centroids is None:
+            self._centroids = self._find_centroids()
+        return self._centroids
 
     @property
     def years(self) -> Years:
         """Where the middles of those years are that faces are from."""
         if self._years is None:
-            enrolling = self._good.faces
+            enrolling = self._good_faces
             self._years = years_of(enrolling.embeddings, enrolling.weights, enrolling.days)
         return self._years
 
     @property
     def exemplars(self) -> MemberFaces:
         """The faces to compare with: good ones, or where there is none (a user took them away) the others."""
+        self._take_in()
         return (self._good if len(self._good) else self._poor).faces
 
     @property
@@ -129,20 +155,53 @@ class Member:
         may = exemplars.weights > 0
         return exemplars.embeddings[may] if may.any() else exemplars.embeddings
 
+    def first_enrolling(self, n: int) -> Floats:
+        """Return the first of those."""
+        if (faces := self._untouched) is not None and len(faces) < 2 * N_EXEMPLARS:
+            # All of them are kept, so there is no need to take them in.
+            rows = np.flatnonzero(faces.weights > 0)[:n]
+            if len(rows):
+                return faces.embeddings[rows]
+        return self.enrolling[:n]
+
+    @property
+    def _untouched(self) -> MemberFaces | None:
+        """All faces, where all of them wait."""
+        return self._waiting if self._waiting is not None and len(self._waiting) == self.n_faces else None
+
     @property
     def n_good(self) -> int:
         """How many good faces there are to compare with."""
-        return len(self._good)
+        return len(self._good_faces)
+
+    @property
+    def _good_faces(self) -> MemberFaces:
+        self._take_in()
+        return self._good.faces
 
     def _find_centroids(self) -> Floats:
+        if not self._sum.any():
+            self._take_in()
         total = self._sum if self._sum.any() else self._poor_sum
         length = float(np.linalg.norm(total))
         middle = total / length if length > 0 else self.exemplars.embeddings[0]
-        enrolling = self._good.faces
-        is_far = (enrolling.weights > 0) & (enrolling.embeddings @ middle < self._cosine_reach)
+        if (faces := self._untouched) is not None and not _may_have_modes(faces, middle, self._cosine_reach):
+            return middle[None]
+        enrolling = self._good_faces
+        is_far = _is_far(enrolling, middle, self._cosine_reach)
         if np.count_nonzero(is_far) < MIN_MODE:
             return middle[None]
         return np.concatenate([middle[None], find_modes(enrolling.take(is_far), self._cosine_reach)])
+
+
+def _is_far(faces: MemberFaces, middle: Floats, cosine_reach: float) -> Flags:
+    far: Flags = (faces.weights > 0) & (faces.embeddings @ middle < cosine_reach)
+    return far
+
+
+def _may_have_modes(faces: MemberFaces, middle: Floats, cosine_reach: float) -> bool:
+    """Whether those of these faces that are kept may have any; where there are none among all, there are none."""
+    return int(np.count_nonzero(_is_far(faces, middle, cosine_reach + _ROUNDING))) >= MIN_MODE
 
 
 def find_modes(far: MemberFaces, cosine_reach: float) -> Floats:

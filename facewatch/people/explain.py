@@ -290,7 +290,7 @@ class Explainer:
             self._catalog,
             engine.id,
             engine.info.n_dims,
-            identities.gallery,
+            identities.gallery_for_few,
             n_ranked=self._settings.shortlist,
             normalisation=engine.info.normalisation if self._engine.settings.is_normalised else None,
         )

@@ -126,7 +126,14 @@ class Identities:
         version = self._catalog.version()
         if self._gallery is None or version != self._version:
             self._gallery, self._version = self._filled(self._load_known()), version
+            self._gallery.settle()
         return self._gallery
+
+    def gallery_for_few(self) -> Gallery:
+        """Return the same for a few questions; it need not be kept."""
+        if self._gallery is not None and self._catalog.version() == self._version:
+            return self._gallery
+        return self._filled(self._load_known())
 
     def _load_known(self) -> FaceTable:
         """Return the faces that belong to somebody, perhaps with others."""

@@ -366,11 +366,12 @@ class App:
             n_between=self.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
         )
 
-    def questions(self, parts: Collection[Subset] = ()) -> QuestionList:
+    def questions(self, parts: Collection[Subset] = (), *, n_open: int | None = None) -> QuestionList:
         """Return the questions that are open now, for many who answer them meanwhile.
 
         Args:
             parts: what is asked about apart.
+            n_open: how many faces are open; None: they are counted.
 
         Raises:
             EngineError: the engine is being changed.
@@ -379,7 +380,8 @@ class App:
         from facewatch.people.review.questions import open_questions
         from facewatch.people.search import all_faces
 
-        info, n_open = self._info_for_questions(), self.catalog.faces.n_open()
+        info = self._info_for_questions()
+        n_open = self.catalog.faces.n_open() if n_open is None else n_open
         table = all_faces(self.catalog, self.engine.id, info.n_dims, self.search.vectors_at_hand(self.engine.id))
         found = open_questions(self.catalog, self.engine.id, info, parts=parts, table=table, n_open=n_open)
         return QuestionList(found, n_open)

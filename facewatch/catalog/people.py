@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facewatch.catalog.assignments import Rejections
-from facewatch.catalog.files import display
+from facewatch.catalog.files import decoded, display
 from facewatch.catalog.opening import TableAccess
 from facewatch.catalog.presences import N_ONLY_PRESENT
 from facewatch.catalog.tiles import COUNTED, LIVING_P, Tiles
@@ -378,7 +378,7 @@ _SELECT_LINK = "SELECT id, person_id, photo_id, path, source, stamp FROM links"
 
 
 def _link(row: tuple[Any, ...]) -> RecordedLink:
-    return RecordedLink(row[0], row[1], row[2], os.fsdecode(row[3]), os.fsdecode(row[4]), os.fsdecode(row[5]))
+    return RecordedLink(row[0], row[1], row[2], decoded(row[3]), decoded(row[4]), decoded(row[5]))
 
 
 def _person(row: tuple[Any, ...]) -> Person:

@@ -103,7 +103,7 @@ def _list(app: App, most: int | None) -> dict[str, Any]:
 
     catalog, obstacle = app.catalog, words.obstacle(app.catalog, app.engine)
     n_open = catalog.faces.n_open()
-    questions = [] if obstacle else app.review().questions()
+    questions = () if obstacle else app.questions(n_open=n_open).questions
     covered = [] if obstacle else coverage(questions, n_open, COVERED)
     rows = words.question_rows(catalog, questions[:most])
     return words.questions_row(obstacle, n_open, len(questions), covered, rows)

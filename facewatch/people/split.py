@@ -19,14 +19,13 @@ import numpy as np
 
 from facewatch.catalog import USER, Catalog, FaceRow, FaceTable, Person
 from facewatch.clustering import make_clusterer
-from facewatch.clustering.average import spread
-from facewatch.clustering.linkage import STRICT, LinkageTree, cut_tree
 from facewatch.errors import DecisionError
 from facewatch.matching import Gallery, MatchSettings
 from facewatch.people.identities import fill_gallery
 from facewatch.types import Kept, Thresholds, Tier
 
 if TYPE_CHECKING:
+    from facewatch.clustering.linkage import LinkageTree
     from facewatch.indexing.engine import EngineInUse
     from facewatch.types import Doubles, Flags, Ints
 
@@ -181,6 +180,8 @@ def split_faces(
     face_units = _FaceUnits.of(table, unseen, wanted=into or 2)
     if into is not None:
         _check_number(person, into, face_units.n_free + face_units.has_block)
+    from facewatch.clustering.linkage import STRICT, cut_tree
+
     tree = _grown(face_units, ceiling * STRICT)
     groups, small = cut_tree(tree, ceiling, into=into, is_strict=is_strict)
     if len(loose):
@@ -210,6 +211,8 @@ def largest_part(table: FaceTable, *, ceiling: float) -> Ints:
     face_units = _FaceUnits.of(table, (), wanted=2)
     if not face_units.units:
         return np.arange(len(table))
+    from facewatch.clustering.linkage import STRICT
+
     tree = _grown(face_units, ceiling * STRICT)
     groups, _ = tree.without([joint for joint in tree.joints(1) if tree.heights[joint] > ceiling], 1)
     return np.array(max((face_units.rows_of(group) for group in groups), key=len), np.int64)
@@ -363,6 +366,8 @@ class _FaceUnits:
 
 def _grown(face_units: _FaceUnits, sure: float) -> LinkageTree:
     """Return how the units become one, after those of a very large person that surely are one were taken together."""
+    from facewatch.clustering.linkage import LinkageTree
+
     if len(face_units.units) > MOST_UNITS:
         _take_together(face_units, sure)
     table, photos = face_units.table, face_units.table.photos
@@ -513,4 +518,6 @@ def _spread_between(part: _Growing, other: _Growing) -> float | None:
 
 
 def _spread(mean_cosine: float) -> float:
+    from facewatch.clustering.average import spread
+
     return float(spread(np.array([mean_cosine]))[0])

@@ -220,6 +220,7 @@ class Pipeline:
         for n_done in self.write_names():
             report(Progress(n_done, n_done, "", stage="writing names into sidecars"))
         self.search.keep_up()
+        self.engine.remember()
         return ScanResult(
             files=self._counts_of_files(scans, counts),
             faces=self._counts_of_faces(counts, grouped, since=(newest_face, newest_person)),

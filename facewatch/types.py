@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -375,6 +376,22 @@ class EngineInfo:
     """The same for faces that lie on their side or head: a stranger upside down rarely has as much."""
     normalisation: Normalisation | None = None
     """None: similarities are used as they come."""
+    read_as: str = field(default="", compare=False)
+    """How the model files were when they were read for the fingerprint; "": that takes no time worth remembering."""
+
+
+class ReadModels(NamedTuple):
+    """What was found in the model files of an engine."""
+
+    name: str
+    """Of the engine."""
+    fingerprint: str
+    n_dims: int
+    licence: str
+
+
+Read = Mapping[str, ReadModels]
+"""That, by how the files were when they were read (`EngineInfo.read_as`)."""
 
 
 class Engine(Protocol):

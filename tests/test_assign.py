@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facewatch.engines import fake
 from facewatch.matching import Candidate, Gallery, match_photo
 from facewatch.matching.aggregation import MatchSettings
-from facewatch.matching.member import MOST_CENTROIDS, N_EXEMPLARS, UNDATED, MemberFaces
+from facewatch.matching.member import MOST_CENTROIDS, N_EXEMPLARS, UNDATED, Member, MemberFaces
 from facewatch.types import Thresholds, Tier
 
 THRESHOLDS = replace(fake.INFO.thresholds, by_minimum=0.0, by_mean=0.0, by_centroid=0.0)
@@ -558,3 +558,34 @@ def test_look_alikes_are_those_of_comparing_everybody(faces: Drawn) -> None:
     single = {p for p in range(1, 5) if sum(face[0] == p for face in faces) == 1}
     alike = {pair for pair, near in nearest.items() if near < THRESHOLDS.centroid - 1e-3 and single.issuperset(pair)}
     assert alike <= {(pair.person_id, pair.other_id) for pair in found}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_faces=st.sampled_from([1, 2, 3, 20, 2 * N_EXEMPLARS - 1, 2 * N_EXEMPLARS, 700]),
+    share_poor=st.sampled_from([0.0, 0.3, 1.0]),
+    share_far=st.sampled_from([0.0, 0.02, 0.3]),
+)
+def test_a_person_is_the_same_whoever_is_asked_about_first(
+    seed: int, n_faces: int, share_poor: float, share_far: float
+) -> None:
+    """Most people of a gallery are compared with nobody, and take their faces in only then."""
+    random = np.random.default_rng(seed)
+    looks = np.where(random.random(n_faces) < share_far, 0.9, 0.2)
+    faces = MemberFaces(
+        np.array([at(far, axis=int(random.integers(1, 4))) for far in looks], np.float32),
+        np.where(random.random(n_faces) < share_poor, 0, random.random(n_faces)).astype(np.float32),
+        np.arange(1, n_faces + 1),
+        confirmed=random.random(n_faces) < 0.1,
+        days=np.full(n_faces, UNDATED, np.int64),
+    )
+    one, other = Member(N_DIMS, reach=THRESHOLDS.centroid), Member(N_DIMS, reach=THRESHOLDS.centroid)
+    one.extend(faces)
+    other.extend(faces)
+    other.settle()
+    kept = other.exemplars
+    assert one.first_enrolling(3).tolist() == other.enrolling[:3].tolist()
+    assert one.centroids.tolist() == other.centroids.tolist()
+    assert one.n_good == other.n_good
+    assert one.exemplars.ids.tolist() == kept.ids.tolist()

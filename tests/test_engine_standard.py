@@ -20,6 +20,7 @@ from facewatch.engines.dlib_network import CROP_SIDE, DlibNetwork, read_tensors
 from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import StandardEngine, _model_files
 from facewatch.errors import EngineError
+from facewatch.types import ReadModels
 
 pytestmark = pytest.mark.slow
 
@@ -142,6 +143,13 @@ def test_loading_the_models_tells_nobody(tmp_path: Path) -> None:
     environment.pop("ORT_DISABLE_TELEMETRY", None)
     subprocess.run([sys.executable, "-P", "-c", code], env=environment, check=True)
     assert list(tmp_path.rglob("*onnxruntime*")) == []
+
+
+def test_model_files_that_are_as_they_were_are_not_read_again() -> None:
+    info, as_usual = describe_engine("face_recognition"), EngineOptions()
+    before = ReadModels("face_recognition", "as read before", 128, "")
+    assert describe_engine("face_recognition", as_usual, {info.read_as: before}).fingerprint == "as read before"
+    assert describe_engine("face_recognition", as_usual, {f"{info.read_as}1": before}) == info
 
 
 def test_another_weights_file_is_refused(tmp_path: Path) -> None:

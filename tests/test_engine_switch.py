@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from facewatch.boxes import overlaps, pair_up
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, LibraryError
+from facewatch.indexing.engine import MODELS_READ
 from facewatch.types import DetectedFace, EngineInfo, Match
 from facewatch.watcher.loop import WatchLoop
 
@@ -357,3 +359,13 @@ def test_a_scan_that_failed_before_it_looked_is_no_last_scan(named: Library) -> 
             raise LibraryError("nothing there")
         assert app.catalog.runs.last("scan")["outcome"] != "{}"  # type: ignore[index]
         assert app.status().last_scan == before
+
+
+def test_a_scan_remembers_how_the_model_files_were(library: Library) -> None:
+    library.draw("anna.png", (1, 0))
+    engine = fake.FakeEngine()
+    with library.app(engine=engine) as app:
+        app.engine._info = dataclasses.replace(engine.info, read_as="as they are")
+        app.pipeline.scan()
+        read = json.loads(app.catalog.settings.get(MODELS_READ) or "")
+    assert read == {"as they are": ["fake", engine.info.fingerprint, engine.info.n_dims, engine.info.licence]}

@@ -25,13 +25,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from facewatch.cli import main
+from facewatch.engines import describe_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError
 from facewatch.models.fetching import archive_address, fetch
 from facewatch.models.graphs import classify
 from facewatch.models.importing import import_pack
 from facewatch.models.packs import REGISTRY, KnownPack, PackFile, find_pack, list_packs, models_folder, verify
 from facewatch.models.placing import disk_errors, locked
-from facewatch.types import Progress
+from facewatch.types import Progress, ReadModels
 
 # Small ONNX files ----------------------------------------------------------------------------------------------------
 
@@ -287,6 +289,15 @@ def test_any_folder_of_onnx_files_is_a_pack_and_other_models_in_it_are_passed_ov
     assert pack.n_dims == 512
     assert "not known" in pack.licence
     assert sorted(path.name for path in place.iterdir()) == sorted([*MODELS, "2d106det.onnx", "._det.onnx"])
+
+
+def test_models_that_are_as_they_were_are_not_read_again(tmp_path: Path) -> None:
+    recogniser = write_models(tmp_path / "mine", MODELS) / "rec.onnx"
+    info = describe_engine(f"insightface:{recogniser.parent}")
+    before = {info.read_as: ReadModels(info.name, "as read before", 512, "")}
+    assert describe_engine(info.name, EngineOptions(), before).fingerprint == "as read before"
+    os.utime(recogniser, ns=(1, 1))
+    assert describe_engine(info.name, EngineOptions(), before).fingerprint == info.fingerprint
 
 
 def test_weights_that_old_files_list_among_the_inputs_are_none(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError
-from facewatch.types import Engine, EngineInfo
+from facewatch.types import Engine, EngineInfo, Read
 
 MB = 1_000_000
 
@@ -23,7 +24,7 @@ FIRST_ENGINE = "face_recognition"
 
 
 class _Maker(NamedTuple):
-    describe: Callable[[str, EngineOptions], EngineInfo]
+    describe: Callable[[str, EngineOptions, Read], EngineInfo]
     load: Callable[[str, EngineOptions], Engine]
 
 
@@ -86,15 +87,19 @@ ENGINE_HELP = f"{', or '.join(kind.pattern for kind in _FOR_USERS)}; `facewatch 
 """What a user may ask for."""
 
 _NO_OPTIONS = EngineOptions()
+_NOTHING_READ: Read = MappingProxyType({})
 
 
-def describe_engine(name: str, options: EngineOptions = _NO_OPTIONS) -> EngineInfo:
+def describe_engine(name: str, options: EngineOptions = _NO_OPTIONS, read: Read = _NOTHING_READ) -> EngineInfo:
     """Return what identifies the engine, without loading it.
+
+    Args:
+        read: model files that were read before, and need not be read again.
 
     Raises:
         EngineError: no engine of that name, or its files are absent.
     """
-    return _kind(name).maker().describe(name, options)
+    return _kind(name).maker().describe(name, options, read)
 
 
 def load_engine(name: str, options: EngineOptions = _NO_OPTIONS) -> Engine:

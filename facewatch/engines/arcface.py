@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +21,9 @@ from facewatch.engines.preprocessing import STRETCHING, stretched
 from facewatch.engines.scrfd import open_scrfd, with_joined_convolutions
 from facewatch.engines.sessions import Sessions, is_on_cpu, is_out_of_memory, one_line
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
-from facewatch.models.packs import Pack, find_pack, models_folder, sha256_of
+from facewatch.models.packs import Pack, find_pack, models_folder, sha256_of, state_of_pack
 from facewatch.modules import import_alone
-from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds
+from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Normalisation, Read, ReadModels, Thresholds
 
 if TYPE_CHECKING:
     from facewatch.types import Closer, Doubles, Floats, Pixels
@@ -119,30 +120,45 @@ NORMALISATION = Normalisation(
 )
 
 
-def describe(name: str, options: EngineOptions) -> EngineInfo:
-    """Return what identifies the engine; reads no model.
+_USE = f"{CROP_SIDE} mirrored below {WEAK_LENGTH} {STRETCHING}"
+"""How the recogniser is used."""
+
+
+def describe(name: str, options: EngineOptions, read: Read = MappingProxyType({})) -> EngineInfo:
+    """Return what identifies the engine; reads no model, but those of a pack that was neither fetched nor imported,
+    unless they are as they were when they were `read` before.
 
     Like in standard mode the detector is not part of it: two packs with one recogniser are one engine.
 
     Raises:
         EngineError: the pack is unknown, absent or not a pack.
     """
-    return _info(find_pack(name.removeprefix(PREFIX), models_folder(options.models)))
+    folder = models_folder(options.models)
+    state = state_of_pack(name, folder)
+    read_as = f"{_USE} {state}" if state else ""
+    if (known := read.get(read_as)) is not None:
+        return _info(known, read_as)
+    pack = find_pack(name.removeprefix(PREFIX), folder)
+    return _info(_read(pack), read_as)
 
 
-def _info(pack: Pack) -> EngineInfo:
-    use = f"{CROP_SIDE} mirrored below {WEAK_LENGTH} {STRETCHING}"
-    digest = hashlib.sha256(f"{use} {pack.sha256s[pack.recogniser.name]}".encode())
+def _read(pack: Pack) -> ReadModels:
+    digest = hashlib.sha256(f"{_USE} {pack.sha256s[pack.recogniser.name]}".encode())
+    return ReadModels(PREFIX + pack.name, digest.hexdigest(), pack.n_dims, pack.licence)
+
+
+def _info(models: ReadModels, read_as: str = "") -> EngineInfo:
     return EngineInfo(
-        name=PREFIX + pack.name,
-        n_dims=pack.n_dims,
-        fingerprint=digest.hexdigest(),
-        licence=pack.licence,
+        name=models.name,
+        n_dims=models.n_dims,
+        fingerprint=models.fingerprint,
+        licence=models.licence,
         thresholds=THRESHOLDS,
         needs=NEEDS,
         sure_score=SURE_SCORE,
         upright_score=UPRIGHT_SCORE,
         normalisation=NORMALISATION,
+        read_as=read_as,
     )
 
 
@@ -176,7 +192,7 @@ class ArcFaceEngine:
         """
         pack = find_pack(name.removeprefix(PREFIX), models_folder(options.models))
         _check_whole(pack)
-        self._pack, self._info = pack, _info(pack)
+        self._pack, self._info = pack, _info(_read(pack))
         self._sessions = Sessions(options.device, options.n_threads)
         self._detector = _load_detector(pack, self._sessions)
         self._recogniser = Recogniser(pack, self._sessions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from facewatch.engines.options import EngineOptions
 from facewatch.engines.preprocessing import STRETCHING, stretched
 from facewatch.engines.yunet import YunetDetector
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
-from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds
+from facewatch.fs.state import state_of
+from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Read, Thresholds
 
 if TYPE_CHECKING:
     from facewatch.types import Closer, Floats, Pixels
@@ -97,8 +99,9 @@ _LANDMARKS_OF_DLIB = ((0, 1), (2, 3), (4,), (4,), (4,))
 """dlib's five points are the corners of both eyes and the nose; see `DetectedFace.landmarks`."""
 
 
-def describe(name: str, options: EngineOptions) -> EngineInfo:
-    """Return what identifies the engine; reads the model files once to fingerprint them (0.1 s).
+def describe(name: str, options: EngineOptions, read: Read = MappingProxyType({})) -> EngineInfo:
+    """Return what identifies the engine; reads the model files once to fingerprint them (0.1 s), unless they are as
+    they were when they were `read` before.
 
     The detector is not part of it: whichever found a face, its embedding can be compared with all others
     (`scripts/found`).
@@ -106,20 +109,28 @@ def describe(name: str, options: EngineOptions) -> EngineInfo:
     if options.detector == "yunet" and not yunet.is_installed():
         raise EngineError(f"engine face_recognition: {yunet.ABSENT}")
     landmarks, network, *_ = _model_files(options.detector)
-    digest = hashlib.sha256(f"{CROP_PADDING} mirrored {STRETCHING}".encode())
-    for path in (landmarks, network):
-        digest.update(path.read_bytes())
+    files, use = (landmarks, network), f"{CROP_PADDING} mirrored {STRETCHING}"
+    read_as = f"{use} {state_of(files)}"
+    known = read.get(read_as)
     return EngineInfo(
         name=name,
         n_dims=128,
-        fingerprint=digest.hexdigest(),
+        fingerprint=known.fingerprint if known else _fingerprint(use, files),
         licence="models in the public domain (CC0)",
         thresholds=THRESHOLDS,
         needs=NEEDS,
         sure_score=SURE_SCORE,
         upright_score=UPRIGHT_SCORE,
         normalisation=NORMALISATION,
+        read_as=read_as,
     )
+
+
+def _fingerprint(use: str, files: Sequence[Path]) -> str:
+    digest = hashlib.sha256(use.encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _model_files(detector: str) -> list[Path]:

@@ -7,6 +7,7 @@ off anywhere and carries on.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -18,11 +19,15 @@ from facewatch.engines import FIRST_ENGINE, describe_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.fs.mounts import is_file
-from facewatch.types import EngineInfo, Normalisation
+from facewatch.types import EngineInfo, Normalisation, Read, ReadModels
 
 if TYPE_CHECKING:
     from facewatch.indexing.analyzer import Recipe
     from facewatch.quality import Limits
+
+
+MODELS_READ = "models_read"
+"""The setting that says how the model files were when a scan read them, and what was in them (`ReadModels`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,20 @@ class WantedEngine:
             EngineError: its files are absent; the message says which command brings them.
         """
         if self._info is None:
-            self._info = describe_engine(self.name, self.settings.options)
+            self._info = describe_engine(self.name, self.settings.options, self._read())
         return self._info
+
+    def remember(self) -> None:
+        """Let no later command read the model files as long as they are as they are now."""
+        info = self.info
+        now = json.dumps({info.read_as: ReadModels(info.name, info.fingerprint, info.n_dims, info.licence)})
+        if info.read_as and now != self._catalog.settings.get(MODELS_READ):
+            with self._catalog.write():
+                self._catalog.settings.set(MODELS_READ, now)
+
+    def _read(self) -> Read:
+        read = json.loads(self._catalog.settings.get(MODELS_READ) or "{}")
+        return {read_as: ReadModels(*models) for read_as, models in read.items()}
 
     def info_of(self, known: KnownEngine) -> EngineInfo:
         """Return what identifies an engine of the catalog.

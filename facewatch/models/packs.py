@@ -16,6 +16,7 @@ from typing import Any, Literal
 import platformdirs
 
 from facewatch.errors import EngineError
+from facewatch.fs.state import state_of
 from facewatch.models.graphs import is_model, pick_models
 
 ENGINE = "insightface:"
@@ -194,6 +195,18 @@ def find_pack(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = RE
     if faults:
         raise EngineError(f"engine {ENGINE}{name}: {'; '.join(faults)}; {remedy(name, registry)}")
     return _pack(name, place, expected)
+
+
+def state_of_pack(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = REGISTRY) -> str:
+    """Return what changes with the content of a pack that was neither fetched nor imported, and so is read each time
+    that it is asked for; "": it is not, or there is none."""
+    name = plain_name(name)
+    try:
+        place = _existing_place(name, folder, registry)
+        is_written = name in registry or (place / MANIFEST).exists()
+        return "" if is_written else state_of(sorted(filter(is_model, place.iterdir())))
+    except (EngineError, OSError):
+        return ""
 
 
 def _existing_place(name: str, folder: Path, registry: Mapping[str, KnownPack]) -> Path:

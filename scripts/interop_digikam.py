@@ -196,11 +196,16 @@ def _lines(values: Mapping[str, str]) -> str:
 
 
 def _wait(is_so: Callable[[], bool], what: str) -> None:
+    if not _is_so_soon(is_so):
+        raise click.ClickException(f"waited {STARTED_SECONDS} s for {what}, in vain")
+
+
+def _is_so_soon(is_so: Callable[[], bool]) -> bool:
+    """Wait for something, and return whether it came."""
     until = time.monotonic() + STARTED_SECONDS
-    while not is_so():
-        if time.monotonic() > until:
-            raise click.ClickException(f"waited {STARTED_SECONDS} s for {what}, in vain")
+    while not is_so() and time.monotonic() < until:
         time.sleep(0.5)
+    return is_so()
 
 
 @contextlib.contextmanager
@@ -291,7 +296,7 @@ def try_digikam(folder: Path) -> Iterator[Step]:
         correct(house, found)
         wanted = named_faces(house)
         with digikam.running(lambda: digikam.n_photos() == len(found)):
-            time.sleep(SETTLED_SECONDS)
+            _is_so_soon(lambda: _names(digikam.faces()) == _names(wanted))
         shown = digikam.faces()
         yield Step("digiKam shows the corrected names", _names(shown) == _names(wanted), _told(shown))
         yield Step("and no other", _tags(digikam) == _names(wanted), f"{sum(map(len, _tags(digikam).values()))} tags")

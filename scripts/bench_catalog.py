@@ -321,13 +321,13 @@ def rename_folder(house: Household, old: str, name: str) -> RenamedFolder:
     return RenamedFolder(spent.seconds, len(after.links - before.links), is_new)
 
 
-def make_files(folder: Path, n_files: int) -> list[tuple[str, Fingerprint]]:
-    """Write small files and return their paths below the folder and their fingerprints."""
+def make_files(folder: Path, n_files: int, start: bytes = b"") -> list[tuple[str, Fingerprint]]:
+    """Write small files that begin so, and return their paths below the folder and their fingerprints."""
     made = []
     for i in range(n_files):
         file = folder / f"{i // 500:03d}" / f"{i:06d}.jpg"
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(b"%d" % i)
+        file.write_bytes(start + b"%d" % i)
         made.append((file.relative_to(folder).as_posix(), Fingerprint.of(file.stat())))
     return made
 

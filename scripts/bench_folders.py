@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import statistics
+from collections.abc import Iterator
 
 import numpy as np
 from bench_catalog import fill_catalog, make_files, unit
 from bench_kit import SEED, Bench, Finding, Household, spent_by
+from PIL import Image
 
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
@@ -40,12 +43,36 @@ def measure_folders(bench: Bench) -> list[Finding]:
         Finding(f"{n_links:,} links, nothing changed", statistics.median(unchanged), "s", at_most=2, row=row),
         Finding(f"a folder renamed and {N_DELETED} links deleted by hand, read back", read_back, "s"),
         Finding("deleted links from which nothing followed", N_DELETED - n_lost, at_most=0),
+        *_measure_faces(bench),
     ]
 
 
-def fill(house: Household, n_links: int) -> None:
-    """Write files, and a catalog that knows one face in each."""
-    files = make_files(house.photos, n_links)
+def _measure_faces(bench: Bench) -> Iterator[Finding]:
+    """Yield seconds of the same where folders hold faces, cut out of photos, and covers."""
+    house = Household(bench.scratch / "faces", {"folders": {"show": "faces", "cover": "folder.jpg"}})
+    n_faces = bench.many(2_000, 1_000, 20)
+    bench.say(f"folders: {n_faces:,} faces")
+    fill(house, n_faces, photo=_jpeg())
+    row = f"the same with {n_faces:,} faces and covers, cut out of photos of 640x480"
+    made = spent_by(lambda: house.run("folders", "-q")).seconds
+    n_made = sum(path.is_file() for path in house.people.glob("_unnamed/*/0*.jpg"))
+    yield Finding(f"{n_faces:,} faces cut out of photos of 640x480, and covers", made, "s", row=row)
+    yield Finding("faces that are not there", n_faces - n_made, at_most=0)
+    unchanged = spent_by(lambda: house.run("folders", "-q")).seconds
+    yield Finding(f"{n_faces:,} faces, nothing changed", unchanged, "s", row=row)
+
+
+def _jpeg() -> bytes:
+    """Return a photo, of noise as fine as what a camera sees."""
+    small = np.random.default_rng(SEED).integers(0, 256, (60, 80, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(small).resize((640, 480)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def fill(house: Household, n_links: int, photo: bytes = b"") -> None:
+    """Write files that begin with a photo, and a catalog that knows one face in each."""
+    files = make_files(house.photos, n_links, photo)
     people = 1 + np.arange(n_links) // PHOTOS_A_PERSON
     vectors = unit(np.random.default_rng(SEED).normal(size=(n_links, 128)))
     with Catalog(house.catalog) as catalog:

@@ -50,6 +50,12 @@ def test_a_deleted_link_is_not_that_person(place: Library, run: Any) -> None:
     assert run("folders", "--json").out.count("rejected") == 0
 
 
+def test_a_link_that_was_deleted_in_a_folder_that_was_renamed_is_told_by_the_new_name(place: Library, run: Any) -> None:
+    (place.people / "Anna").rename(place.people / "Zoe")
+    (place.people / "Zoe/a.png").unlink()
+    assert "Zoe: 1 face rejected, because its link is gone: Zoe/a.png" in run("folders").out
+
+
 def test_a_renamed_folder_is_a_name(place: Library, run: Any) -> None:
     (place.people / "Anna").rename(place.people / "Anne Marie")
     assert "Anna is Anne Marie now, because the folder is called so" in run("folders").out

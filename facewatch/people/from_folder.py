@@ -163,6 +163,8 @@ class Conclusions:
     asked: list[Asked] = field(default_factory=list, init=False)
     """Photos of which it is to be asked which face is meant."""
     _held: set[int] = field(default_factory=set, init=False)
+    _folders_now: Mapping[str, str] = field(default_factory=dict, init=False)
+    """What folders that were renamed are called now, by what they were."""
 
     def draw(self, seen: ReadBack) -> Reading:
         """Decide what follows from these observations.
@@ -170,6 +172,7 @@ class Conclusions:
         Raises:
             BusyError: another process has been writing for too long.
         """
+        self._folders_now = {one.old: one.new for one in seen.observations if isinstance(one, FolderRenamed)}
         exchanged = _exchanged(seen)
         if exchanged:
             follow = partial(self._follow_all, exchanged)
@@ -304,7 +307,12 @@ class Conclusions:
             done.append(self.decisions.reject([ids.face(face_id) for face_id in faces], ids.person(person.id)))
         if photos:
             done.append(self.decisions.absent(ids.person(person.id), photos))
-        self._conclude(Meaning.REJECTED, person, "", [link.path for link in there], *done)
+        self._conclude(Meaning.REJECTED, person, "", [self._path_now(link) for link in there], *done)
+
+    def _path_now(self, link: RecordedLink) -> str:
+        """Return where a link was, by the name that its folder has now."""
+        folder = next((old for old in self._folders_now if link.path.startswith(f"{old}/")), "")
+        return self._folders_now.get(folder, "") + link.path.removeprefix(folder)
 
     def _refuse(self, person_id: int, links: Sequence[RecordedLink]) -> None:
         """Links to suggestions are gone: that is not the person."""

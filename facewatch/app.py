@@ -555,8 +555,8 @@ def picture_workers(config: Config, n_workers: int = 1) -> WorkerPool:
     Raises:
         EngineError: there is not memory enough for it.
     """
-    from facewatch.indexing.analyzer import Recipe
-    from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE
+    from facewatch.indexing.analyzer import NO_ENGINE, Recipe
+    from facewatch.indexing.crops import CUT_SECONDS
     from facewatch.indexing.memory import memory_limit
     from facewatch.indexing.pool import WorkerPool
 

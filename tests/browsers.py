@@ -104,7 +104,7 @@ def opened(browser: Browser, url: str, *, width: int = 1280, height: int = 800) 
     try:
         page.goto(url)
         yield page
-        assert not faults
+        assert not faults, faults
     finally:
         context.close()
 

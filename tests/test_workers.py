@@ -18,11 +18,11 @@ import pytest
 from drawn import Library
 
 from facewatch.errors import EngineError
-from facewatch.indexing.analyzer import LibraryFile, Recipe
+from facewatch.indexing.analyzer import NO_ENGINE, LibraryFile, Recipe
 from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.memory import MB
 from facewatch.indexing.pool import WorkerPool
-from facewatch.indexing.worker import WorkerLost
+from facewatch.indexing.worker import PICTURES_NICENESS, WorkerLost
 from facewatch.types import Fingerprint
 
 RECIPE = Recipe("fake")
@@ -357,7 +357,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import deadly
-from facewatch.indexing.analyzer import LibraryFile, Recipe
+from facewatch.indexing.analyzer import NO_ENGINE, LibraryFile, Recipe
 from facewatch.indexing.pool import WorkerPool
 from facewatch.types import Fingerprint
 
@@ -404,3 +404,11 @@ def test_a_program_that_forgets_to_close_its_workers_ends_all_the_same(library: 
     with main_process(library, traces, "leave") as (process, pids):
         assert process.wait(PATIENCE) == 0
         assert not any(map(psutil.pid_exists, pids))
+
+
+def test_what_only_makes_pictures_gives_way_to_pages(library: Library, traces: Path) -> None:
+    photo = library.draw("anna.png", (0, 0))
+    with hired(traces, 1, recipe=Recipe(NO_ENGINE)) as workers:
+        workers.reduced(LibraryFile(str(library.photos), photo.name), [64], None).result(PATIENCE)
+        [pid] = workers.pids
+        assert psutil.Process(pid).nice() == min(19, os.nice(0) + PICTURES_NICENESS)

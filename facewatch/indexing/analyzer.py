@@ -42,6 +42,9 @@ BYTES_BESIDE_PIXELS = 2_000_000_000
 """What else may be in the file of a photo: other pages, layers, films. A file goes into memory as a whole; what is
 larger than this and all its pixels is none of a photo (a disk image, a file with a hole of terabytes)."""
 
+NO_ENGINE = "cutting out faces"
+"""What stands in the place of an engine's name: the worker loads none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:

@@ -32,9 +32,6 @@ CUT_SECONDS = 30.0
 """How long cutting faces out of one photo may take, because somebody waits for it: it takes a tenth of a second, one of
 200 megapixels four, and a disk that has to wake up ten."""
 
-NO_ENGINE = "cutting out faces"
-"""What stands in the place of an engine's name: the worker loads none."""
-
 
 def picture_of(crop: Path | None) -> Image.Image | None:
     """Return a crop that was cut; None: there is none, or it is gone."""

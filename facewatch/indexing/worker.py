@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from facewatch.errors import EngineError, FacewatchError, Fault, FaultCode, PhotoError
-from facewatch.indexing.analyzer import Analyzer, Recipe, one_line
+from facewatch.indexing.analyzer import NO_ENGINE, Analyzer, Recipe, one_line
 from facewatch.indexing.memory import in_mb
 from facewatch.indexing.processes import ENDING_SECONDS, be_quiet_child, kill, start
 from facewatch.types import Engine
@@ -36,6 +36,9 @@ LOADING_SECONDS = 600.0
 """How long models may take to load; a second is usual. It does not count towards the time for a photo."""
 SAMPLING_SECONDS = 0.05
 """How often the memory of a busy worker is measured: 0.05 s are some 200 MB at the speed memory is filled with."""
+
+PICTURES_NICENESS = 5
+"""How far what only makes pictures gives way: those of everybody are made while the first pages are read."""
 
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU}
 """Signals that somebody else sends: an administrator, or the kernel when memory is short."""
@@ -84,6 +87,8 @@ def _work(
     """Answer until the other end is closed; warnings have the form of the main process' own."""
     be_quiet_child()
     _give_way()
+    if recipe.engine == NO_ENGINE:
+        os.nice(PICTURES_NICENESS)
     _speak_through(os.dup(2), form)
     # libtiff and its like write to stderr by themselves, many lines for one bad file; the fault is on record anyway.
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123

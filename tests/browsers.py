@@ -51,7 +51,7 @@ def served(make: Callable[[], App], *, rules: AccessRules | None = None) -> Iter
         SERVING.remove(server.url)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for what comes behind an answer: folders follow a decision when that is said already."""
     deadline = time.monotonic() + seconds
     while not is_so():

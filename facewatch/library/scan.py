@@ -44,10 +44,10 @@ class Foreign:
     """
 
     text: str
-    names: tuple[re.Pattern[str], ...]
+    names: tuple[str, ...]
     """Of the path, the last one last."""
     relation: str
-    others: tuple[re.Pattern[str], ...]
+    others: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Foreign:
@@ -56,10 +56,8 @@ class Foreign:
             if f" {word} " in text:
                 path, relation, others = (part.strip() for part in text.partition(f" {word} "))
                 break
-        names = tuple(_pattern(name) for name in path.strip("/").split("/"))
-        return cls(
-            text, names, relation, tuple(_pattern(other.strip()) for other in others.split(",") if other.strip())
-        )
+        names = tuple(path.strip("/").split("/"))
+        return cls(text, names, relation, tuple(other.strip() for other in others.split(",") if other.strip()))
 
     def is_of(self, parts: Sequence[str], root: Path) -> bool:
         """Whether a path below the root, in its parts, is one of these; its parents were asked before."""
@@ -76,7 +74,7 @@ class Foreign:
         """Whether a path ends in these names. The library itself counts as the last folder above."""
         above = (_name_of(root),) if len(parts) < len(self.names) else ()
         last = (*above, *parts)[-len(self.names) :]
-        return len(last) == len(self.names) and all(p.fullmatch(n) for p, n in zip(self.names, last, strict=True))
+        return len(last) == len(self.names) and all(map(_fits, last, self.names))
 
 
 def _name_of(root: Path) -> str:
@@ -89,12 +87,18 @@ def folder_name(folder: str, root: Path) -> str:
     return folder.rpartition("/")[2] or _name_of(root)
 
 
+@lru_cache(maxsize=1024)
 def _pattern(text: str) -> re.Pattern[str]:
+    """Compiled when a name has to be compared with it: with most of some hundred none ever has."""
     return re.compile(fnmatch.translate(text), re.IGNORECASE)
 
 
-def _matches(name: str, patterns: Iterable[re.Pattern[str]]) -> bool:
-    return any(pattern.fullmatch(name) for pattern in patterns)
+def _fits(name: str, text: str) -> bool:
+    return _pattern(text).fullmatch(name) is not None
+
+
+def _matches(name: str, texts: Iterable[str]) -> bool:
+    return any(_fits(name, text) for text in texts)
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -132,8 +136,8 @@ class _Foreigners:
 @lru_cache
 def _foreigners(texts: tuple[str, ...]) -> _Foreigners:
     entries = tuple(Foreign.parse(text) for text in texts)
-    last = [entry.names[-1].pattern for entry in entries if entry.relation != "but"]
-    package = [entry.names[-1].pattern for entry in entries if entry.relation == "but"]
+    last = [fnmatch.translate(entry.names[-1]) for entry in entries if entry.relation != "but"]
+    package = [fnmatch.translate(entry.names[-1]) for entry in entries if entry.relation == "but"]
     return _Foreigners(entries, _any_of(last), _any_of(package))
 
 

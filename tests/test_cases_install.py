@@ -19,24 +19,19 @@ from typing import Any
 import pytest
 from drawn import Library
 
-from facewatch.cli import main
-from facewatch.cli.evaluate import engine_of_catalog
-from facewatch.cli.program import (
+from facewatch.called import (
     GIVEN,
-    MEANT,
-    MEANT_OF_MODELS,
-    MEANT_OF_SERVICE,
     SECOND_WORDS,
     SECTIONS,
     VARIABLE,
-    JsonFormatter,
-    PlainFormatter,
     as_called,
     called_from_anywhere,
-    facewatch,
     how_called,
     options_given,
 )
+from facewatch.cli import main
+from facewatch.cli.evaluate import engine_of_catalog
+from facewatch.cli.program import MEANT, MEANT_OF_MODELS, MEANT_OF_SERVICE, facewatch
 from facewatch.config import load_config
 from facewatch.evaluation.labelled import looks_like_album, read_labels
 from facewatch.heartbeat import (
@@ -47,6 +42,7 @@ from facewatch.heartbeat import (
     WatchedLibraries,
     heartbeat_file_of,
 )
+from facewatch.logs import JsonFormatter, PlainFormatter
 
 ROOT = Path(__file__).resolve().parent.parent
 

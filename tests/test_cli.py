@@ -40,7 +40,7 @@ def test_these_commands_are_a_promise() -> None:
 
 
 def test_help_lists_every_command_once() -> None:
-    from facewatch.cli.program import SECTIONS
+    from facewatch.called import SECTIONS
 
     assert sorted(name for names in SECTIONS.values() for name in names) == COMMANDS
 

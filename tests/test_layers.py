@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 
 LAYERS = (
     ("errors", "types", "ids"),
-    ("fs", "text", "boxes", "columns", "modules", "cores"),
-    ("models", "catalog.migrations", "cohort", "heartbeat"),
+    ("fs", "text", "boxes", "columns", "modules", "cores", "called"),
+    ("models", "catalog.migrations", "cohort", "heartbeat", "logs"),
     ("decode", "regions", "quality", "engines", "matching", "clustering", "catalog"),
     ("config", "folders", "library", "indexing"),
     ("people",),
@@ -140,6 +140,13 @@ def test_the_app_imports_no_part_before_it_is_asked_for() -> None:
     parts = {"pipeline", "matching", "people.corrections", "people.search", "folders.sync", "library.roots", "reports"}
     heavy = {"lxml", "PIL", "scipy", "onnxruntime", "psutil", "threadpoolctl"}
     assert loaded.isdisjoint({f"facewatch.{part}".encode() for part in parts} | {name.encode() for name in heavy})
+
+
+def test_worker_processes_know_nothing_of_the_command_line() -> None:
+    """What they import is imported once for each of them."""
+    code = "import sys, facewatch.indexing.worker, facewatch.logs; print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True).stdout.split())
+    assert loaded.isdisjoint({b"click", b"rich", b"facewatch.cli", b"facewatch.catalog", b"sqlite_utils"})
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -18,8 +18,8 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.cli.program import JournalFormatter, formatter_for, is_journal
 from facewatch.errors import ConfigError
+from facewatch.logs import JournalFormatter, formatter_for, is_journal
 from facewatch.text import is_harmless
 
 HOSTILE = "/photos/\x1b[2J\nERROR the disk is full\r\u202egnp." + os.fsdecode(b"\xff\xfe")

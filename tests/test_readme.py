@@ -19,8 +19,9 @@ import click
 import documents
 import pytest
 
+from facewatch.called import SECOND_WORDS
 from facewatch.cli import main
-from facewatch.cli.program import SECOND_WORDS, facewatch
+from facewatch.cli.program import facewatch
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = documents.everything()

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 import click
 
+from facewatch.called import GIVEN, VARIABLE, how_called, options_given
 from facewatch.cli.asking import GivenUpError
 from facewatch.cli.output import echo
-from facewatch.cli.program import GIVEN, VARIABLE, facewatch, how_called, options_given
+from facewatch.cli.program import facewatch
 from facewatch.errors import FacewatchError
 
 log = logging.getLogger(__name__)

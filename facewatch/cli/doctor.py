@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facewatch.called import as_called
 from facewatch.cli.output import print_json, progress_bar
-from facewatch.cli.program import State, as_called, command, json_option, pass_state
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.errors import FacewatchError
 from facewatch.text import printable
 

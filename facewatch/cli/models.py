@@ -11,15 +11,7 @@ import click
 
 from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.output import echo, print_json, print_table, progress_bar
-from facewatch.cli.program import (
-    MEANT_OF_MODELS,
-    State,
-    command,
-    facewatch,
-    json_option,
-    pass_state,
-    shared_options,
-)
+from facewatch.cli.program import MEANT_OF_MODELS, State, command, facewatch, json_option, pass_state, shared_options
 from facewatch.errors import EngineError, FacewatchError
 from facewatch.text import plural
 

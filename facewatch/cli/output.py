@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.cells import cell_len, set_cell_size
 
-from facewatch.cli.program import as_called
+from facewatch.called import as_called
 from facewatch.text import printable, shortened
 
 if TYPE_CHECKING:

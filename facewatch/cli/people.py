@@ -11,20 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch.called import PROGRAM, VARIABLE, called_from_anywhere
 from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.faces import crops_of, draw_people, screen_here
 from facewatch.cli.output import echo, print_json, print_table, progress_bar
-from facewatch.cli.program import (
-    PROGRAM,
-    VARIABLE,
-    Command,
-    State,
-    called_from_anywhere,
-    command,
-    json_option,
-    pass_state,
-    shared_options,
-)
+from facewatch.cli.program import Command, State, command, json_option, pass_state, shared_options
 from facewatch.errors import LibraryError
 
 if TYPE_CHECKING:

@@ -1,50 +1,31 @@
-"""The command `facewatch` itself, which each command adds itself to: the words that are commands and those that people
-type when they mean one, how the program is called, options that all share, and the log."""
+"""The command `facewatch` itself, which each command adds itself to: what people type when they mean one, and options
+that all share."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
-import json
 import logging
 import os
-import re
 import shlex
-import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from facewatch import __version__, ids
-from facewatch.text import printable, whole_text
+from facewatch.called import SECOND_WORDS, SECTIONS, help_as_called
+from facewatch.logs import formatter_for, is_journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from facewatch.app import App
     from facewatch.config import Config
-
-SECTIONS = {
-    "Every day": ("scan", "watch", "web", "people", "rename", "review", "status"),
-    "Correct mistakes": (
-        *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore"),
-        *("draw", "present"),
-        *("hide", "show", "cover", "born", "forget", "undo", "redo", "history"),
-    ),
-    "Search and examine": ("photos", "search", "stats", "audit", "regions", "export", "evaluate"),
-    "Set up and maintain": ("init", "demo", "models", "engines", "recluster", "folders"),
-    "Run unattended": ("backup", "restore", "doctor", "service", "pause", "resume"),
-}
-"""What `facewatch --help` lists, in the order in which it is needed."""
-
-SECOND_WORDS = {"name": "rename"}
-"""Words that are as good as the command's own."""
 
 _CLEANING = (
     "`facewatch forget WHO` deletes a person, `facewatch reject FACE` takes a face out of a person; photos are never "
@@ -146,82 +127,6 @@ def lead_thing(word: str) -> str | None:
     return (
         why if named.kind == ids.FACE else f"`facewatch rename {ids.person(named.number)} NAME` names a person, {why}"
     )
-
-
-VARIABLE = "FACEWATCH_CALLED_AS"
-"""The environment variable that hands it on: from scripts/facewatch (a path) or compose.yaml (a whole command line),
-to worker processes and the service, whose log says such things as well."""
-
-GIVEN = "FACEWATCH_GIVEN"
-"""The environment variable with the options that say what this process works on: what it names works on the same."""
-_SAY_ON_WHAT = ("--catalog", "--people", "--config")
-
-PROGRAM = "facewatch"
-LONGEST_IN_EXAMPLES = 20
-"""Letters of it that examples in help have room for."""
-
-_WORDS = "|".join([*(name for names in SECTIONS.values() for name in names), *SECOND_WORDS, "help", "COMMAND"])
-# Not within a path, and not before a file's name: `/srv/facewatch status.jpg` is somebody's.
-_COMMAND = re.compile(rf"(?<![\w/.-]){PROGRAM}(?=\s+(?:(?:{_WORDS})\b(?![/.-]\w)|--?[a-zA-Z]|\[OPTIONS\]))")
-
-
-def how_called(environ: Mapping[str, str], argv: Sequence[str], orig_argv: Sequence[str]) -> str:
-    """Return the words that call this program again, ready for a shell.
-
-    Args:
-        argv: `sys.argv`, whose first word is the program's file.
-        orig_argv: `sys.orig_argv`, which begins with the interpreter as it was typed.
-    """
-    given = environ.get(VARIABLE, "")
-    if given and not Path(given).is_file():
-        return given
-    program = Path(given or argv[0])
-    if program.name == "__main__.py":
-        return shlex.join(orig_argv[: len(orig_argv) - len(argv) + 1])
-    if program.name.startswith("-"):
-        return PROGRAM
-    found = shutil.which(program.name, path=environ.get("PATH"))
-    is_on_path = found is not None and Path(found).absolute() == program.absolute()
-    return shlex.quote(program.name if is_on_path else given or argv[0])
-
-
-def options_given(arguments: Sequence[str]) -> str:
-    """Return those of a command's arguments that say which catalog, people folder and settings are meant, ready for a
-    shell."""
-    given, words = list[str](), iter(arguments)
-    for word in words:
-        option, equals, value = word.partition("=")
-        if option in _SAY_ON_WHAT:
-            given += [option, value if equals else next(words, "")]
-        elif word == "--":
-            break
-    return shlex.join(given)
-
-
-def as_called(text: str) -> str:
-    """Return a text for people with its commands as this program was called, and for what it was called."""
-    given = "" if any(option in text for option in _SAY_ON_WHAT) else os.environ.get(GIVEN, "")
-    return _with_program(text, f"{os.environ.get(VARIABLE, PROGRAM)} {given}".rstrip())
-
-
-def _with_program(text: str, name: str) -> str:
-    return text if name == PROGRAM else _COMMAND.sub(lambda _: name, text)
-
-
-def help_as_called(text: str) -> str:
-    """Return the help of a command as this program was called; a long path stands in its usage only, since it would
-    hide what the examples show."""
-    usage, gap, rest = text.partition("\n\n")
-    name = os.environ.get(VARIABLE, PROGRAM)
-    return _with_program(usage, name) + gap + (_with_program(rest, name) if len(name) <= LONGEST_IN_EXAMPLES else rest)
-
-
-def called_from_anywhere() -> dict[str, str]:
-    """Return the variable for a process that runs in another folder, where it is set."""
-    if VARIABLE not in os.environ:
-        return {}
-    first, *rest = shlex.split(os.environ[VARIABLE])
-    return {VARIABLE: shlex.join([str(Path(first).absolute()) if "/" in first else first, *rest])}
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -491,74 +396,3 @@ def command(
         return group.command(name, cls=cls, short_help=summary)(shared_options(function))
 
     return decorate
-
-
-PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-"""What syslog and journald call the levels."""
-
-
-class PlainFormatter(logging.Formatter):
-    """A line for people. What a name holds cannot begin a line of its own or move the cursor."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return printable(as_called(one_line(super().formatMessage(record))))
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message, and what a photo's line is about, key by key."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        facts: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            facts["exception"] = self.formatException(record.exc_info)
-        photo = getattr(record, "photo", None)
-        if isinstance(photo, Mapping):
-            facts |= {key: value for key, value in photo.items() if key not in facts}
-        whole = {key: whole_text(value) if isinstance(value, str) else value for key, value in facts.items()}
-        # As ASCII: no name can break the line, whatever reads it.
-        return json.dumps(whole, default=str)
-
-
-class JournalFormatter(logging.Formatter):
-    """Lines of another formatter, each with its priority in front, as journald reads them from a service's stderr."""
-
-    def __init__(self, inner: logging.Formatter) -> None:
-        super().__init__()
-        self._inner = inner
-
-    def format(self, record: logging.LogRecord) -> str:
-        prefix = f"<{PRIORITIES.get(record.levelno, 5)}>"
-        return "\n".join(prefix + line for line in self._inner.format(record).split("\n"))
-
-
-def formatter_for(*, is_daemon: bool, is_json: bool, is_journal: bool) -> logging.Formatter:
-    """Return how lines look. It can be pickled, so that worker processes speak alike."""
-    if is_json:
-        inner: logging.Formatter = JsonFormatter()
-    elif is_journal:
-        # The journal knows when, and the priority says how grave.
-        inner = PlainFormatter("%(message)s")
-    else:
-        inner = PlainFormatter("%(asctime)s %(levelname)s %(message)s" if is_daemon else "%(levelname)s: %(message)s")
-    return JournalFormatter(inner) if is_journal else inner
-
-
-def is_journal(environment: Mapping[str, str], descriptor: int) -> bool:
-    """Whether a descriptor leads to the journal: systemd says to which device and inode it connected stderr."""
-    try:
-        status = os.fstat(descriptor)
-    except OSError:
-        return False
-    return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
-
-
-def one_line(text: str) -> str:
-    """Return text of several lines, such as a list of faults, as one."""
-    return text.strip("\n").replace("\n- ", "; ").replace("\n", "; ")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch.cli.output import echo, print_json, print_table
-from facewatch.cli.program import State, command, json_option, one_line, pass_state
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.errors import ConfigError
+from facewatch.logs import one_line
 from facewatch.text import printable
 
 if TYPE_CHECKING:

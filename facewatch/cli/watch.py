@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facewatch.called import called_from_anywhere
 from facewatch.cli.output import echo, print_facts, print_json
 from facewatch.cli.program import (
     MEANT_OF_SERVICE,
     State,
-    called_from_anywhere,
     command,
     facewatch,
     json_option,

@@ -48,7 +48,7 @@ from bench_catalog import measure_assign, measure_rename, measure_rescan
 from bench_decisions import measure_decisions
 from bench_engines import measure_advanced, measure_stages
 from bench_folders import measure_folders
-from bench_grouping import measure_grouping
+from bench_grouping import measure_grouping, measure_million
 from bench_kit import ROOT, SEED, Bench, Finding, Size, as_markdown, pack_beside
 from bench_memory import measure_memory
 from bench_peer import PEER, measure_peer
@@ -63,6 +63,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "folders": measure_folders,
     "search": measure_search,
     "grouping": measure_grouping,
+    "million": measure_million,
     "page": measure_page,
     "stages": measure_stages,
     "advanced": measure_advanced,

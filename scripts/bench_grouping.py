@@ -14,7 +14,7 @@ import numpy as np
 from bench_kit import MB, SEED, Bench, Finding, Size
 from synthetic import make_faces
 
-from facewatch.clustering import Clusterer, make_clusterer
+from facewatch.clustering import Clusterer, make_clusterer, neighbours
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.config import load_config
 from facewatch.engines.arcface import NORMALISATION, THRESHOLDS
@@ -41,6 +41,9 @@ class Task:
 
 SMALL = Task(20_000, seconds=10, megabytes=1_000)
 LARGE = Task(100_000, seconds=120, megabytes=3_000)
+MILLION = Task(1_000_000, seconds=1_800, megabytes=8_000)
+MOST_LOST = 0.003
+"""How much lower BCubed F may be where not all faces are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,12 @@ class Outcome:
     precision: float
     """BCubed, as is recall."""
     recall: float
+    recall_of_graph: float
+    """Share of the edges between near faces that were found."""
+
+    @property
+    def f(self) -> float:
+        return 2 / (1 / self.precision + 1 / self.recall)
 
 
 def measure_grouping(bench: Bench) -> list[Finding]:
@@ -69,13 +78,22 @@ def measure_grouping(bench: Bench) -> list[Finding]:
     return [finding for task in tasks[bench.size] for finding in measure_task(bench, task)]
 
 
-def measure_task(bench: Bench, task: Task) -> list[Finding]:
-    bench.say(f"grouping: {task.name}")
-    file = bench.scratch / "faces.npz"
-    faces = make_faces(task.n_old + task.n_new, SEED)
-    np.savez(file, embeddings=faces.embeddings, people=faces.people, photos=faces.photos)
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        outcome = process.submit(group_file, file, task.n_old).result()
+def measure_million(bench: Bench) -> list[Finding]:
+    """What a library takes of which not all faces are compared with each other, and what that costs in answers."""
+    task = {Size.FULL: MILLION, Size.QUICK: Task(400_000), Size.TINY: Task(300)}[bench.size]
+    findings = measure_task(bench, task, in_cells=bench.size is Size.TINY)
+    some = Task(bench.many(200_000, 50_000, 300))
+    exact, found = (outcome_of(bench, some, in_cells=in_cells) for in_cells in (False, True))
+    row = f"{some.name} grouped with all compared, and in cells: BCubed F lost"
+    return [
+        *findings,
+        Finding(f"{some.name}, share of the edges found in cells", found.recall_of_graph, at_least=0.99),
+        Finding(row, exact.f - found.f, at_most=MOST_LOST, row=row),
+    ]
+
+
+def measure_task(bench: Bench, task: Task, *, in_cells: bool = False) -> list[Finding]:
+    outcome = outcome_of(bench, task, in_cells=in_cells)
     return [
         Finding(task.name, outcome.seconds, "s", at_most=task.seconds, row=f"grouping {task.name}"),
         Finding(f"{task.name}, processor time", outcome.cpu_seconds, "s"),
@@ -87,22 +105,40 @@ def measure_task(bench: Bench, task: Task) -> list[Finding]:
     ]
 
 
-def group_file(file: Path, n_old: int) -> Outcome:
+def outcome_of(bench: Bench, task: Task, *, in_cells: bool = False) -> Outcome:
+    """Return what became of a task; `in_cells`: faces are compared in cells even where all could be."""
+    bench.say(f"grouping: {task.name}{' in cells' if in_cells else ''}")
+    file = bench.scratch / "faces.npz"
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        process.submit(write_faces, file, task.n_old + task.n_new).result()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(group_file, file, task.n_old, in_cells=in_cells).result()
+
+
+def write_faces(file: Path, n_faces: int) -> None:
+    faces = make_faces(n_faces, SEED)
+    np.savez(file, embeddings=faces.embeddings, people=faces.people, photos=faces.photos)
+
+
+def group_file(file: Path, n_old: int, *, in_cells: bool = False) -> Outcome:
     """Group the faces of a file, the first `n_old` of them before that by themselves, as the service does it."""
+    if in_cells:
+        neighbours.MOST_PAIRS = 0
     with np.load(file) as arrays:
         embeddings, people, photos = (arrays[name] for name in ("embeddings", "people", "photos"))
     ids = np.arange(len(people))
-    clusterer = default_clusterer()
+    graph = NeighbourGraph(ceiling=THRESHOLDS.cluster)
+    clusterer = default_clusterer(graph)
     if n_old:
         clusterer.fit_predict(embeddings[:n_old], photos=photos[:n_old], ids=ids[:n_old])
     started, before = time.perf_counter(), time.process_time()
     labels = clusterer.fit_predict(embeddings, photos=photos, ids=ids)
     seconds, cpu_seconds, megabytes = time.perf_counter() - started, time.process_time() - before, peak_memory()
     agreement = bcubed(people, alone(labels))
-    return Outcome(seconds, cpu_seconds, megabytes, agreement.precision, agreement.recall)
+    return Outcome(seconds, cpu_seconds, megabytes, agreement.precision, agreement.recall, graph.recall)
 
 
-def default_clusterer() -> Clusterer:
+def default_clusterer(graph: NeighbourGraph) -> Clusterer:
     """Return what the service makes from the default settings, with a graph that is kept."""
     config = load_config(None, {}, cwd=Path())
     return make_clusterer(
@@ -113,7 +149,7 @@ def default_clusterer() -> Clusterer:
         copy=THRESHOLDS.copy,
         min_faces=config["cluster.min_faces"],
         normalisation=NORMALISATION,
-        graph=NeighbourGraph(ceiling=THRESHOLDS.cluster),
+        graph=graph,
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import make_faces
 
+from facewatch.clustering import cells as cells_module
 from facewatch.clustering import make_clusterer, neighbours
 from facewatch.clustering import sieve as sieve_module
 from facewatch.clustering.graph import MIN_DISTANCE, NeighbourGraph, row_checksums
@@ -323,3 +324,80 @@ def test_hardly_a_pair_passes_the_sieve(monkeypatch: pytest.MonkeyPatch) -> None
     n_through = np.count_nonzero(bounds >= sieve.least_of(np.full(1, 0.3, np.float32)))
     n_near = np.count_nonzero(embeddings[:500] @ embeddings[500:1000].T >= 0.3)
     assert n_near <= n_through < n_near + 500
+
+
+@contextmanager
+def in_cells(*, size: int = 60, is_small: bool = False) -> Iterator[None]:
+    """Few faces are compared in cells, as a million are."""
+    with tried(is_small=is_small), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "MOST_PAIRS", 0)
+        patch.setattr(cells_module, "FACES_PER_CELL", size)
+        yield
+
+
+def edges_kept(graph: NeighbourGraph) -> dict[tuple[int, int], float]:
+    """Return the edges from each face to its nearest, by ids."""
+    known = graph._known
+    ends = zip(known.ids[known.rows].tolist(), known.ids[known.columns].tolist(), strict=True)
+    return dict(zip(ends, known.distances.tolist(), strict=True))
+
+
+def test_compared_in_cells_nearly_all_edges_are_found_and_as_many_as_it_says() -> None:
+    embeddings = make_faces(6_000, 5).embeddings
+    exact, found = (NeighbourGraph(ceiling=1.17) for _ in range(2))
+    exact.update(np.arange(6_000), embeddings)
+    with in_cells():
+        found.update(np.arange(6_000), embeddings)
+    assert (exact.recall, 0.99 < found.recall < 1) == (1, True)
+    of_all, of_found = edges_kept(exact), edges_kept(found)
+    share = len(of_all.keys() & of_found.keys()) / len(of_all)
+    assert share == pytest.approx(found.recall, abs=0.01)
+    assert all(of_found[edge] == of_all[edge] for edge in of_found.keys() & of_all.keys())
+
+
+@given(history=histories(), n_neighbours=st.integers(1, 6), size=st.integers(2, 12))
+@settings(max_examples=100, deadline=None)
+def test_what_is_found_in_cells_is_true_whatever_came_and_went(
+    history: list[tuple[NDArray[np.int64], NDArray[np.float32]]], n_neighbours: int, size: int
+) -> None:
+    kept = NeighbourGraph(ceiling=CEILING, n_neighbours=n_neighbours)
+    for ids, embeddings in history:
+        with in_cells(size=size, is_small=True):
+            kept.update(ids, embeddings)
+        all_pairs = NeighbourGraph(ceiling=CEILING, n_neighbours=30)
+        all_pairs.update(ids, embeddings)
+        assert edges_kept(kept).items() <= edges_kept(all_pairs).items()
+        assert np.bincount(kept._known.rows, minlength=1).max() <= n_neighbours
+        assert 0 <= kept.recall <= 1
+
+
+def test_who_is_found_in_cells_hangs_on_neither_blocks_nor_threads() -> None:
+    embeddings, found = make_faces(600, 5).embeddings, []
+    for is_small in (False, True):
+        graph = NeighbourGraph(ceiling=1.17, n_neighbours=5)
+        with in_cells(size=20, is_small=is_small):
+            graph.update(np.arange(600), embeddings)
+        found.append(edges_kept(graph))
+    assert found[0] == found[1]
+
+
+def test_a_kept_graph_says_how_much_it_knows_until_all_are_compared_again(tmp_path: Path) -> None:
+    embeddings = make_faces(3_000, 5).embeddings
+    graph = NeighbourGraph(ceiling=1.17)
+    with in_cells():
+        graph.update(np.arange(3_000), embeddings)
+    graph.save(tmp_path / "graph.npz")
+    kept = NeighbourGraph.load(tmp_path / "graph.npz", ceiling=1.17)
+    assert kept.recall == graph.recall < 1
+    kept.update(np.arange(2_900), embeddings[:2_900])
+    assert kept.recall == graph.recall
+    kept.update(3_000 + np.arange(3_000), embeddings)
+    assert kept.recall == 1
+
+
+def test_where_cells_would_compare_more_all_are_compared() -> None:
+    embeddings, _ = people([5] * 20)
+    graph = NeighbourGraph(ceiling=CEILING)
+    with in_cells(size=100):
+        graph.update(np.arange(100), embeddings)
+    assert graph.recall == 1

@@ -29,6 +29,7 @@ from facewatch import __version__
 from facewatch.app import App
 from facewatch.catalog import FaultyFile, pause, paused_since, resume
 from facewatch.catalog.backup import Backups
+from facewatch.catalog.files import GRAPH_RECALL
 from facewatch.cli import main
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config
@@ -856,3 +857,11 @@ def test_status_says_how_much_room_there_is_and_which_versions_it_has(library: L
     backups = json.loads(run("status", "--json").out)["disks"][1]
     assert backups["what"] == "backups"
     assert backups["n_bytes"] > 100_000
+
+
+def test_it_says_so_where_not_all_faces_were_compared_with_each_other(scanned: Library, run: Any) -> None:
+    assert "neighbours" not in run("status").out
+    with scanned.app() as app, app.catalog.write():
+        app.catalog.settings.set(GRAPH_RECALL, "0.9934")
+    assert "99.3 % of the near ones known" in run("status").out
+    assert json.loads(run("status", "--json").out)["graph_recall"] == 0.9934

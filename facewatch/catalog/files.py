@@ -91,6 +91,9 @@ FOLDERS_READ_AT = "folders_read_at"
 """The setting that says since when (UTC) no file is unread that speaks of photos in its folder by their names; a move
 makes it void."""
 
+GRAPH_RECALL = "graph_recall"
+"""The setting of the catalog that holds what share of the faces near each face the last grouping knew of."""
+
 
 class Settings(TableAccess):
     """The table settings: values that the program itself stores."""

@@ -1,4 +1,4 @@
-"""The exact graph of nearest neighbours that every method works on, kept and extended as faces come and go."""
+"""The graph of nearest neighbours that every method works on, kept and extended as faces come and go."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ class NeighbourGraph:
             raise ValueError(f"n_neighbours must be at least 1, not {n_neighbours}")
         self.ceiling = ceiling
         self.n_neighbours = n_neighbours
+        self.recall = 1.0
+        """Share of the edges that it holds, by a sample; 1 while all pairs were compared."""
         self._known = _Known.nobody()
 
     @property
@@ -69,7 +71,7 @@ class NeighbourGraph:
             OSError: the file cannot be written.
         """
         with replacing(path, path.with_name(f"{path.name}.new")) as file:
-            limits = np.array([self.ceiling, self.n_neighbours])
+            limits = np.array([self.ceiling, self.n_neighbours, self.recall])
             np.savez(file, limits=limits, **self._known.arrays())  # type: ignore[arg-type]  # none is `allow_pickle`
 
     @classmethod
@@ -81,8 +83,10 @@ class NeighbourGraph:
         graph = cls(ceiling=ceiling, n_neighbours=n_neighbours)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                if stored["limits"].tolist() == [ceiling, n_neighbours]:
-                    graph._known = _Known.of(stored)
+                # A file from before graphs could be approximate says nothing of it.
+                found, recall = np.split(stored["limits"], [2])
+                if found.tolist() == [ceiling, n_neighbours]:
+                    graph._known, graph.recall = _Known.of(stored), float([*recall, 1.0][0])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             pass  # as if nothing had been kept
         return graph
@@ -91,7 +95,8 @@ class NeighbourGraph:
         """Return the graph over exactly these faces: symmetric CSR of distances, float64, nothing on the diagonal.
 
         An edge is there when its distance is at most the ceiling and either end counts the other among its
-        `n_neighbours` nearest. Exact: no pair is left out, and each is compared once, one block at a time.
+        `n_neighbours` nearest. No pair is left out, while those are not too many (`neighbours.MOST_PAIRS`); beyond,
+        `recall` says how many edges are found.
 
         Args:
             ids: what the faces are known by, any integers, shape (n_faces,). Rows of the graph come in this order.
@@ -111,7 +116,10 @@ class NeighbourGraph:
         known, is_new, is_stale = self._known.only(ids[order], checksums[order], self.n_neighbours)
         packing = Packing(len(order))
         before = packing.pack(known.rows, known.distances, known.columns)
-        packed = NearestSearch(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling).extend(before)
+        search = NearestSearch(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling)
+        packed = search.extend(before)
+        self.recall = min(search.recall, 1.0 if is_new.all() else self.recall)
+        del search
         ends = packing.rows(packed), packing.columns(packed)
         self._known = _Known(known.ids, known.checksums, *ends, packing.far(packed))
         del before, packed

@@ -114,8 +114,8 @@ class _InvertedLists:
     def of(cls, embeddings: Floats) -> _InvertedLists:
         n_faces = len(embeddings)
         n_cells = n_faces // FACES_PER_CELL if n_faces > EXACT_FACES else 1
-        centres = _centres(embeddings, n_cells)
-        probes = _nearest_centres(embeddings, centres, N_PROBES)
+        centres = centres_of(embeddings, n_cells)
+        probes = nearest_centres(embeddings, centres, N_PROBES)
         labels = probes[:, 0]
         near = np.zeros((n_cells, n_cells), bool)
         near[np.repeat(labels, probes.shape[1]), probes.ravel()] = True
@@ -133,17 +133,17 @@ class _InvertedLists:
 
 def cells_of(embeddings: Floats, n_cells: int) -> Ints:
     """Return the cell of each face, of so many: faces that are alike are in one, as a rule."""
-    return _nearest_centres(embeddings, _centres(embeddings, n_cells), 1)[:, 0]
+    return nearest_centres(embeddings, centres_of(embeddings, n_cells), 1)[:, 0]
 
 
-def _centres(embeddings: Floats, n_cells: int) -> Floats:
+def centres_of(embeddings: Floats, n_cells: int) -> Floats:
     """Return centres by spherical k-means over a sample that is always the same."""
     random = np.random.default_rng(0)
     sample = np.sort(random.permutation(len(embeddings))[: n_cells * SAMPLE_PER_CELL])
     vectors = embeddings[sample]
     centres = vectors[np.sort(random.permutation(len(vectors))[:n_cells])]
     for _ in range(N_ROUNDS):
-        labels = _nearest_centres(vectors, centres, 1)[:, 0]
+        labels = nearest_centres(vectors, centres, 1)[:, 0]
         sums = np.zeros_like(centres)
         np.add.at(sums, labels, vectors)
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
@@ -152,7 +152,7 @@ def _centres(embeddings: Floats, n_cells: int) -> Floats:
     return centres
 
 
-def _nearest_centres(embeddings: Floats, centres: Floats, n: int) -> Ints:
+def nearest_centres(embeddings: Floats, centres: Floats, n: int) -> Ints:
     """Return the n nearest centres of each face, the nearest first; all when there are fewer."""
     n = min(n, len(centres))
     found = np.empty((len(embeddings), n), np.int64)

@@ -1,4 +1,7 @@
-"""One search for the nearest faces of many, exact: block by block, most pairs by a bound of their cosine alone."""
+"""One search for the nearest faces of many: block by block, most pairs by a bound of their cosine alone.
+
+It is exact up to some hundred thousand faces; beyond, only faces of cells that are near each other are compared.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ import numpy as np
 
 from facewatch.cores import on_all_cores
 
+from .cells import Cells, Wanted, cells_for
 from .nearest import cells_of
 from .packing import Packing, ranks
 from .sieve import Product, Sieve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,6 +44,9 @@ SIEVED_PAIRS, SIEVED_PAIRS_PER_FACE = 10**8, 4_000
 FACES_PER_CELL = 1_000
 """Faces stand in cells of those that are alike, so that near pairs are together in few blocks."""
 
+MOST_PAIRS = 300_000 * 300_000 / 2
+"""Of more pairs only those of near cells are compared: all would take some minutes a hundred thousand million."""
+
 DENSE = 64
 """Where more than one in so many pairs of a block may be near, all their cosines cost less than the distances of
 those."""
@@ -63,6 +70,8 @@ class NearestSearch:
     def __init__(
         self, embeddings: Floats, order: Ints, is_new: Flags, is_stale: Flags, n_neighbours: int, ceiling: float
     ) -> None:
+        self.recall = 1.0
+        """Share of the edges that were found, by a sample; 1: all pairs were compared."""
         self._embeddings, self._order = embeddings, order
         self._is_new, self._is_wanting = is_new, is_new | is_stale
         self._n_neighbours, self._ceiling = n_neighbours, ceiling
@@ -82,18 +91,50 @@ class NearestSearch:
         """Return the edges to the nearest faces of all when these were known, row by row."""
         self._batch = [known]
         self._pick()
-        wanting, settled = np.flatnonzero(self._is_wanting), np.flatnonzero(~self._is_wanting)
-        n_pairs = len(wanting) * (len(wanting) / 2 + len(settled))
-        if n_pairs and n_pairs >= max(SIEVED_PAIRS, SIEVED_PAIRS_PER_FACE * len(self._order)):
-            cells = cells_of(self._embeddings, max(1, len(self._order) // FACES_PER_CELL))[self._order]
-            wanting, settled = (part[np.argsort(cells[part], kind="stable")] for part in (wanting, settled))
-            self._sieve = Sieve.of(self._embeddings, 1.0 - self._ceiling**2 / 2.0)
-        blocks = _split(wanting, BLOCK_COLUMNS), _split(settled, BLOCK_COLUMNS)
-        # First those that are alike, which raises the bar.
-        for work in ([(columns, [columns]) for columns in blocks[0]], _pairs(*blocks)):
+        for work in self._work():
             on_all_cores(lambda pair: self._compare(*pair), work)
             self._pick()
         return self._picked
+
+    def _work(self) -> Iterator[Sequence[tuple[Ints, Sequence[Ints]]]]:
+        """Yield what is to be compared with what, in parts of which each tells the next what is too far."""
+        wanting, settled = np.flatnonzero(self._is_wanting), np.flatnonzero(~self._is_wanting)
+        n_pairs = len(wanting) * (len(wanting) / 2 + len(settled))
+        is_large = n_pairs >= max(SIEVED_PAIRS, SIEVED_PAIRS_PER_FACE * len(self._order))
+        if n_pairs and is_large:
+            self._sieve = Sieve.of(self._embeddings, 1.0 - self._ceiling**2 / 2.0)
+        if n_pairs > MOST_PAIRS and (cells := self._cells()).n_pairs < n_pairs:
+            self.recall = cells.recall
+            yield from self._work_in_cells(cells)
+            return
+        if n_pairs and is_large:
+            cell_of = cells_of(self._embeddings, max(1, len(self._order) // FACES_PER_CELL))[self._order]
+            wanting, settled = (part[np.argsort(cell_of[part], kind="stable")] for part in (wanting, settled))
+        blocks = _split(wanting, BLOCK_COLUMNS), _split(settled, BLOCK_COLUMNS)
+        # First those that are alike, which raises the bar.
+        yield [(columns, [columns]) for columns in blocks[0]]
+        yield _pairs(*blocks)
+
+    def _cells(self) -> Cells:
+        is_wanting = np.zeros(len(self._order), dtype=bool)
+        is_wanting[self._order] = self._is_wanting
+        return cells_for(self._embeddings, Wanted(is_wanting, self._n_neighbours, 1.0 - self._ceiling**2 / 2.0))
+
+    def _work_in_cells(self, cells: Cells) -> Iterator[Sequence[tuple[Ints, Sequence[Ints]]]]:
+        """Yield each cell with the faces that are compared with it, first those that it is nearest to."""
+        position = np.empty(len(self._order), dtype=np.int64)
+        position[self._order] = np.arange(len(self._order))
+        probing = position[cells.wanting]
+        members, probes = _by_cell(position, cells.labels), cells.probes
+        for asking in (
+            _by_cell(probing, probes[:, 0]),
+            _by_cell(np.repeat(probing, probes.shape[1] - 1), probes[:, 1:].ravel()),
+        ):
+            yield [
+                (columns, _split(asking[cell], BLOCK_COLUMNS))
+                for cell in sorted(members.keys() & asking.keys())
+                for columns in _split(members[cell], BLOCK_COLUMNS)
+            ]
 
     def _compare(self, columns: Ints, others: Sequence[Ints]) -> None:
         """Collect the near pairs of some faces with others, perhaps themselves."""
@@ -107,8 +148,8 @@ class NearestSearch:
                     found = self._alike(rows, columns, vectors)
                 near, far = rows[found[0]], columns[found[1]]
                 # Among themselves, each pair comes twice.
-                is_first = near < far if block is columns else slice(None)
-                self._collect(near[is_first], far[is_first])
+                is_other = near < far if block is columns else near != far
+                self._collect(near[is_other], far[is_other])
 
     def _sieved(self, product: Product, rows: Ints, columns: Ints) -> tuple[Ints, Ints] | None:
         """Return which pairs of a block may be near; None: too many."""
@@ -150,10 +191,10 @@ class NearestSearch:
     def _collect(self, rows: Ints, columns: Ints) -> None:
         """Measure these pairs, and keep them for each end to which they are news."""
         distances = self._distances(rows, columns)
-        # Whoever stands in a column is wanting.
-        parts = [self._packed(columns, distances, rows)]
-        is_news = self._is_wanting[rows] | self._is_new[columns]
-        parts.append(self._packed(rows[is_news], distances[is_news], columns[is_news]))
+        parts = []
+        for ends, others in ((rows, columns), (columns, rows)):
+            is_news = self._is_wanting[ends] | self._is_new[others]
+            parts.append(self._packed(ends[is_news], distances[is_news], others[is_news]))
         with self._lock:
             self._batch += parts
             self._n_collected += sum(map(len, parts))
@@ -169,6 +210,8 @@ class NearestSearch:
         packed = np.concatenate([self._picked, *self._batch])
         self._batch, self._n_collected = [], 0
         packed.sort()
+        # Faces that each have the other's cell among their nearest are compared twice.
+        packed = packed[np.diff(packed, prepend=packed[:1] + np.uint64(1)) != 0]
         rows = self._packing.rows(packed)
         rank = ranks(rows)
         last = np.flatnonzero(rank == self._n_neighbours - 1)
@@ -194,3 +237,11 @@ def _split(positions: Ints, size: int) -> list[Ints]:
 def _pairs(wanting: Sequence[Ints], settled: Sequence[Ints]) -> list[tuple[Ints, list[Ints]]]:
     """Return blocks of which one is wanting, each with others, so that each pair of two comes once."""
     return [(columns, [*wanting[number:], *settled]) for number, columns in enumerate(wanting, 1)]
+
+
+def _by_cell(faces: Ints, cells: Ints) -> dict[int, Ints]:
+    """Return the faces of each cell, given the cell of each."""
+    order = np.argsort(cells, kind="stable")
+    numbers, starts = np.unique(cells[order], return_index=True)
+    # Of nobody there is one part, which is empty.
+    return dict(zip(numbers.tolist(), np.split(faces[order], starts[1:]), strict=False))

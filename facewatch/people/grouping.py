@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facewatch.catalog import NOBODY
+from facewatch.catalog.files import GRAPH_RECALL
 from facewatch.cohort import Middles, middles
 from facewatch.fs import sidecar
 from facewatch.fs.sidecar import beside
@@ -114,6 +115,8 @@ class Grouping:
         transaction."""
         self._catalog.settings.set("grouped", self._stamp(settings))
         self._catalog.people.show_last(hubs)
+        if self._graph is not None:
+            self._catalog.settings.set(GRAPH_RECALL, f"{self._graph.recall:.4f}")
 
     def keep_graph(self) -> None:
         """Keep who is near whom for the next process; it can always be worked out again."""

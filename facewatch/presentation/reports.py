@@ -118,6 +118,7 @@ def status_row(status: Status) -> dict[str, Any]:
         "people_folder_waiting": waiting(health.folder_edits) if health.folder_edits else None,
         "sidecars": sidecar_row(status.sidecars) if status.sidecars else None,
         "name_conflicts": status.n_conflicts,
+        "graph_recall": status.graph_recall,
         "disks": [asdict(place) for place in health.disks],
         "versions": dict(status.versions),
     }
@@ -166,6 +167,9 @@ def status_facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
         yield "written", written(current.sidecars)
     if current.n_conflicts != 0:
         yield "names in files", _in_doubt(current.n_conflicts)
+    if current.graph_recall < 1:
+        found = f"{100 * current.graph_recall:.1f} %"
+        yield "neighbours", f"{found} of the near ones known, by a sample: so many faces are not all compared"
 
 
 def _in_doubt(n_conflicts: int | None) -> str:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from facewatch import __version__
 from facewatch.catalog import Catalog, FaultyFile, by_cause, paused_since
 from facewatch.catalog.backup import Backups
+from facewatch.catalog.files import GRAPH_RECALL
 from facewatch.errors import EngineError
 from facewatch.folders.model import LinkKind
 from facewatch.folders.sync import PeopleFolder
@@ -163,6 +164,9 @@ class Status:
     n_conflicts: int | None = 0
     """Names in files that were not taken over, because they are in doubt; None: too many photos are named in files to
     say that quickly."""
+    graph_recall: float = 1.0
+    """What share of the faces near each face the last grouping knew of, by a sample: beyond some hundred thousand not
+    all are compared with each other."""
 
 
 @dataclass(eq=False)
@@ -212,6 +216,7 @@ class StatusReport:
             },
             sidecars=self._sidecars(),
             n_conflicts=self.names_from.n_conflicts(MOST_COMPARED),
+            graph_recall=float(catalog.settings.get(GRAPH_RECALL) or 1.0),
         )
         return self.renewed(status)
 

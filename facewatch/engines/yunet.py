@@ -146,8 +146,8 @@ class YunetDetector:
         if face.confidence >= SURELY_UPRIGHT:
             return True
         cut = _cut(face, pixels)
-        as_it_is, *others = (self._confidence(np.rot90(cut, n)) for n in range(4))
-        return max(others) < as_it_is + TURN_LEAD
+        least = self._confidence(cut) + TURN_LEAD
+        return all(self._confidence(np.rot90(cut, n)) < least for n in (1, 2, 3))
 
     def _confidence(self, cut: Pixels) -> int:
         """Return how sure it is of the face in the middle, 0: it sees none."""

@@ -18,6 +18,8 @@ import bench_against
 import bench_page
 import calibrate
 import measure_copies
+import measure_decoders
+import measure_runtimes
 import measure_twice
 import pillow_heif
 import pytest
@@ -292,3 +294,24 @@ def test_spoiled_says_what_each_way_does_to_faces(shared: Path, table: str, rows
     said = CliRunner().invoke(spoiled.main, [table, str(shared / "photos"), "--only", "lfw/", "--people", "2"])
     assert said.exit_code == 0, said.output
     assert all(row in said.output for row in rows)
+
+
+@pytest.mark.slow
+def test_other_ways_to_run_a_recogniser_are_compared(shared: Path, tmp_path: Path) -> None:
+    people = [folder for folder in sorted((shared / "photos" / "lfw").iterdir()) if len([*folder.iterdir()]) >= 11]
+    for folder in people[:2]:
+        shutil.copytree(folder, tmp_path / "lfw" / folder.name)
+    pack, file = str(shared / "models/buffalo_sc_dq"), str(tmp_path / "crops.npz")
+    arguments = [pack, "--crops", file, "--photos", str(tmp_path), "--most", "10"]
+    said = CliRunner().invoke(measure_runtimes.main, arguments)
+    assert said.exit_code == 0, said.output
+    assert all(f"| {row} |" in said.output for row in ("32 bits", "32 bits, PReLU rewritten", "8 bits"))
+
+
+@pytest.mark.slow
+def test_decoders_are_compared_by_time_and_by_what_they_read(shared: Path) -> None:
+    for package in ("simplejpeg", "pyvips"):
+        pytest.importorskip(package)
+    said = CliRunner().invoke(measure_decoders.main, [str(shared / "photos/album/selfies/001_A.jpg")])
+    assert said.exit_code == 0, said.output
+    assert "| libvips | 48 |" in said.output

@@ -18,6 +18,7 @@ from .copies import Photos, places_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
     from facewatch.types import Doubles, Flags, Floats, Ints
@@ -65,24 +66,25 @@ def cut(proposal: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules) -> Ints:
     labels = np.arange(len(faces))
     part_of = _parts_of(proposal)[edges.left]
     order = np.argsort(part_of, kind="stable")
-    bounds = np.searchsorted(part_of[order], np.arange(part_of.max(initial=-1) + 2))
+    parts = np.split(order, 1 + np.flatnonzero(np.diff(part_of[order])))
 
-    def cut_part(number: int) -> None:
-        inner = edges.take(order[bounds[number] : bounds[number + 1]])
+    def cut_part(part: Ints) -> None:
+        inner = edges.take(part)
         members = np.unique(np.concatenate([inner.left, inner.right]))
         left, right = np.searchsorted(members, inner.left), np.searchsorted(members, inner.right)
         linkage = AverageLinkage(np.arange(len(members)), faces.take(members), rules)
         found = linkage.join(Pairs(left, right, inner.dots))
         labels[members] = np.where(found == NOISE, NOISE, members[found])
 
-    on_all_cores(cut_part, np.flatnonzero(np.diff(bounds)).tolist())
+    on_all_cores(cut_part, [part for part in parts if len(part)])
     return without_small(labels, 2)
 
 
-def _parts_of(proposal: Ints) -> Ints:
+def _parts_of(proposal: Ints) -> NDArray[np.unsignedinteger]:
     """Return the part that each face is in: whole proposed groups, of about `FACES_OF_PART` faces together."""
-    parts: Ints = ((np.cumsum(np.bincount(proposal + 1)) - 1) // FACES_OF_PART)[proposal + 1]
-    return parts
+    parts = (np.cumsum(np.bincount(proposal + 1)) - 1) // FACES_OF_PART
+    # As small as they can be, numbers of edges are sorted sooner and in less room.
+    return parts.astype(np.min_scalar_type(int(parts.max(initial=0))))[proposal + 1]
 
 
 def merge(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules, *, across_photos: bool = False) -> Ints:

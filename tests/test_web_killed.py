@@ -117,3 +117,29 @@ def test_a_decision_that_was_on_record_when_it_was_killed_is_shown_by_the_page_t
     expect(page.locator("#p3 .tile-name")).to_have_text("Carl")
     family.scan()
     assert (family.people / "Carl").is_dir()
+
+
+BREAK_OFF = """
+() => {
+  const whole = window.fetch;
+  window.fetch = async () => {
+    window.fetch = whole;
+    const begin = new TextEncoder().encode("<main>");
+    const body = new ReadableStream({ start(part) { part.enqueue(begin); part.error(new TypeError("network error")); } });
+    return new Response(body, { headers: { "Content-Type": "text/html" } });
+  };
+  window.isBroken = () => window.fetch === whole;
+}
+"""
+"""The next answer that the page asks for breaks off in the middle, as it does when the server is killed."""
+
+
+def test_a_page_that_breaks_off_is_as_none_and_comes_with_the_next_change(page: Page, family: Library) -> None:
+    page.evaluate(BREAK_OFF)
+    with family.app() as app:
+        app.corrections.rename("p2", "Benno")
+    wait_until(lambda: page.evaluate("() => isBroken()"))
+    with family.app() as app:
+        app.corrections.rename("p3", "Carla")
+    expect(page.locator("#p3 .tile-name")).to_have_text("Carla")
+    expect(page.locator("#p2 .tile-name")).to_have_text("Benno")

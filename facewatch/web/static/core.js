@@ -21,8 +21,9 @@ export async function api(path, body, { signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, SILENT);
   }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(response.status, answer.error ?? `the answer was ${response.status}`, answer);
+  const answer = await response.json().catch(() => null);
+  if (answer === null && response.ok) throw new ApiError(0, SILENT);
+  if (!response.ok) throw new ApiError(response.status, answer?.error ?? `the answer was ${response.status}`, answer ?? {});
   return answer;
 }
 
@@ -66,20 +67,27 @@ export function sayFault(text) {
 
 // --- the page as it is now ---
 
+// Fetch a page; null: nobody answered, or the answer broke off.
+export async function fetchPage(url) {
+  try {
+    const response = await fetch(url, { headers: { Accept: "text/html" } });
+    return { response, page: new DOMParser().parseFromString(await response.text(), "text/html") };
+  } catch { return null; }
+}
+
 let newest = 0, nHolding = 0, isWanted = false, nActing = 0;
 
 // Fetch this page again and change what differs; the focus, the place and what is typed stay.
 export async function refresh() {
   if (nHolding) { isWanted = true; return; }
   const mine = ++newest, url = location.href;
-  const response = await fetch(url, { headers: { Accept: "text/html" } }).catch(() => null);
-  shown = stampOf(response?.headers.get("Server-Timing") ?? "") ?? shown;
-  if (mine !== newest || !(response?.ok || response?.status === 404)) return;
-  const text = await response.text();
-  if (mine !== newest) return;
+  const found = await fetchPage(url);
+  if (mine !== newest || found === null) return;
+  const { response, page } = found;
+  shown = stampOf(response.headers.get("Server-Timing") ?? "") ?? shown;
+  if (!(response.ok || response.status === 404)) return;
   // More of the list was loaded meanwhile, or something is being typed into it.
   if (location.href !== url || nHolding) { await refresh(); return; }
-  const page = new DOMParser().parseFromString(text, "text/html");
   if (needsOf(page) === needsOf(document)) show(page); else reload();
 }
 
@@ -252,10 +260,8 @@ export function toast(text, entryId = null, { isError = false, isRedoable = fals
 // Show another page's content as a dialog; it is a page of its own without scripts. `ready` is given the dialog when it is shown.
 // What has `autofocus` has the focus first. What is submitted or chosen in it closes it with dialog.close(value); returns the value, "" if it was left.
 export async function openDialog(url, ready = () => {}) {
-  const response = await fetch(url, { headers: { Accept: "text/html" } }).catch(() => null);
-  const text = await response?.text() ?? "";
-  const content = new DOMParser().parseFromString(text, "text/html").querySelector("main");
-  if (!response?.ok) { fail(new ApiError(0, content?.querySelector("p")?.textContent ?? SILENT)); return ""; }
+  const found = await fetchPage(url), content = found?.page.querySelector("main");
+  if (!found?.response.ok) { fail(new ApiError(0, content?.querySelector("p")?.textContent ?? SILENT)); return ""; }
   return await ask((dialog) => { dialog.replaceChildren(...content.childNodes); ready(dialog); });
 }
 

@@ -28,7 +28,7 @@
 // selects, Ctrl+A selects all, Escape clears, Enter opens. Ctrl+click, Shift+click, a click on the tick of a tile, and a long press
 // select; while something is selected, a click selects, too. Selection, focus and the current tile survive a refresh.
 // The element gets "selected" events (detail: the tiles) when the selection changes.
-import { TYPED_IN, isTaken, own } from "./core.js";
+import { TYPED_IN, fetchPage, isTaken, own } from "./core.js";
 
 const LONG_PRESS_MS = 450;
 const STILL_PX = 10;
@@ -292,17 +292,11 @@ export class Grid {
     const link = this.#pages?.querySelector("[rel=next]");
     if (!link || this.#isLoading) return;
     this.#isLoading = true;
-    try {
-      const response = await fetch(link.href, { headers: { Accept: "text/html" } });
-      if (!response.ok || !link.isConnected) return;
-      const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      // Not if the page was refreshed meanwhile: then this may be another list.
-      if (link.isConnected) this.#append(page, new URL(link.href));
-    } catch {
-      // The link stays, and is tried again as one scrolls.
-    } finally {
-      this.#isLoading = false;
-    }
+    const found = await fetchPage(link.href);
+    this.#isLoading = false;
+    // Where there is none the link stays, and is tried again as one scrolls. Not if the page was refreshed meanwhile: then this may
+    // be another list.
+    if (found?.response.ok && link.isConnected) this.#append(found.page, new URL(link.href));
   }
 
   #append(page, url) {

@@ -1,5 +1,5 @@
 // The review: one question at a time, one key each. What was answered is shown at once; the server is told one answer after the other.
-import { ApiError, api, element, fail, forget, hold, isTaken, own, refresh, remember, undo } from "./core.js";
+import { ApiError, api, element, fail, fetchPage, forget, hold, isTaken, own, refresh, remember, undo } from "./core.js";
 import { Names } from "./names.js";
 
 const AHEAD = 3;
@@ -126,10 +126,9 @@ async function fillOnce() {
 
 // Return a question's article with pictures that can be shown at once; null: it is not to be had.
 async function fetched(id) {
-  const response = await fetch(addressOf(id), { headers: { Accept: "text/html" } }).catch(() => null);
-  if (!response?.ok) return null;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const found = page.getElementById("question");
+  const answer = await fetchPage(addressOf(id));
+  if (!answer?.response.ok) return null;
+  const found = answer.page.getElementById("question");
   if (!found || found.dataset.gone !== "" || idOf(found) !== id) return null;
   const one = document.importNode(found, true);
   await Promise.all([...one.querySelectorAll(".question-face:not([hidden]) img")].map((image) => image.decode().catch(() => {})));

@@ -125,8 +125,8 @@ BREAK_OFF = """
   window.fetch = async () => {
     window.fetch = whole;
     const begin = new TextEncoder().encode("<main>");
-    const body = new ReadableStream({ start(part) { part.enqueue(begin); part.error(new TypeError("network error")); } });
-    return new Response(body, { headers: { "Content-Type": "text/html" } });
+    const send = (stream) => { stream.enqueue(begin); stream.error(new TypeError("network error")); };
+    return new Response(new ReadableStream({ start: send }), { headers: { "Content-Type": "text/html" } });
   };
   window.isBroken = () => window.fetch === whole;
 }

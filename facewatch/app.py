@@ -328,7 +328,7 @@ class App:
         from facewatch.people.exporting import Exporter
 
         folder = ExportFolder(self.catalog, root, form, people=self.folder.root)
-        cutters = OnDemand[PictureWorkers](lambda: workers) if workers else OnDemand(self._cutters)
+        cutters: OnDemand[PictureWorkers] = OnDemand(lambda: workers) if workers else OnDemand(self._cutters)
         return Exporter(self.catalog, self.photos(), folder, cutters)
 
     def _cutters(self) -> PictureWorkers:

@@ -40,7 +40,7 @@ STAND_INS: dict[Function, Function] = {
 ELSEWHERE: dict[Function, str] = {("facewatch/indexing/worker.py", "Process.ask"): "facewatch/indexing/analyzer.py"}
 """What carries the photo into another process, and to which module: known by imports."""
 
-WIRING = {("facewatch/app.py", "App.__init__"), ("facewatch/app.py", "App.__exit__")}
+WIRING = "facewatch/app.py"
 
 BELOW = {
     "errors, types, columns, ids, text, boxes, config": "values and words",
@@ -49,13 +49,13 @@ BELOW = {
     "decode, regions, engines": "the formats and the networks: parts of one step",
     "matching": "arithmetic with arrays: part of asking who it is",
     "heartbeat": "what others read of the watcher",
+    "app": "makes the parts when they are asked for first",
 }
 """Floors whose modules are no steps, however many of them a step uses, and why."""
 
 BESIDE = {
     "facewatch/watcher/schedule.py": "whether photos are looked at now",
     "facewatch/watcher/people.py": "whether somebody has changed the people folder",
-    "facewatch/people/regions_out.py": "whether sidecars are to say who is on it",
     "facewatch/watcher/process.py": "the service manager is told",
     "facewatch/watcher/reporter.py": "how far it is",
     "facewatch/library/roots.py": "whether the library was moved since its links were made",
@@ -65,16 +65,13 @@ BESIDE = {
     "facewatch/indexing/reading_names.py": "which files are asked for the names that other programs gave",
     "facewatch/indexing/names_in_folders.py": "whether files that name people, as Picasa's, are new beside it",
     "facewatch/indexing/people_in_files.py": "what a sidecar or the photo itself says of who is on it",
-    "facewatch/indexing/box_indexer.py": "whether faces that users drew are in it",
     "facewatch/people/assigning.py": "what a correction of faces begins with",
-    "facewatch/people/corrections.py": "who was not born yet when the photo was taken",
+    "facewatch/people/corrections.py": "what a correction ends with",
+    "facewatch/people/births.py": "who was not born yet when the photo was taken",
     "facewatch/people/folder_reader.py": "what somebody has done in the people folder",
     "facewatch/people/dropped.py": "whether it was answered which face of a dropped photo is meant",
     "facewatch/folders/asked.py": "of which dropped photos that is asked",
     "facewatch/folders/wanted.py": "which folders there are to be",
-    "facewatch/people/face_files.py": "whether folders hold faces",
-    "facewatch/people/covers.py": "whether folders have covers",
-    "facewatch/people/regions_in.py": "the names that other programs gave to faces",
     "facewatch/people/search.py": "the vectors that `search` reads are kept up",
     "facewatch/folders/extras.py": "whether it is one of people who have a folder together",
     "facewatch/folders/state.py": "whether the folder is as it was left",
@@ -84,6 +81,9 @@ BESIDE = {
     "facewatch/folders/check.py": "whether the folder may be written to",
     "facewatch/cli/output.py": "printing",
     "facewatch/cli/program.py": "how facewatch was called",
+    "facewatch/called.py": "the same, for texts that say what to type",
+    "facewatch/logs.py": "how lines of the log look",
+    "facewatch/folders/links.py": "what a link in the people folder stands for",
 }
 """Modules that are called on the way and that no photo or correction passes, and what for."""
 
@@ -118,15 +118,16 @@ class Trace:
 
     below: dict[Function, set[str]] = field(default_factory=dict)
     """Each function, and the modules that were called while it was at work."""
-    _is_wiring: bool = False
-    """Whether the app is being built or closed: that calls much, and takes nothing further."""
+    _n_wiring: int = 0
+    """How many calls of the app are under way, which makes parts and closes them: that calls much, and takes nothing
+    further."""
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
         if event not in ("call", "return") or (function := function_of(frame)) is None:
             return
-        if function in WIRING:
-            self._is_wiring = event == "call"
-        elif self._is_wiring:
+        if function[0] == WIRING:
+            self._n_wiring += 1 if event == "call" else -1
+        elif self._n_wiring:
             return
         if event == "call":
             self.below.setdefault(function, set())

@@ -33,9 +33,12 @@ class Thunar:
     @contextmanager
     def windows(self, *folders: Path) -> Iterator[list[str]]:
         """Open folders; yields the windows, which stand side by side."""
-        # The second only asks the first to open another window, as soon as that can be asked.
-        opened = " & sleep 1; ".join(f'thunar "{folder}"' for folder in folders)
-        command = ["dbus-run-session", "--", "sh", "-c", f"{opened} & wait"]
+        # The second only asks the first to open another window, which can be asked once it shows its own.
+        opened = "".join(
+            f'thunar "{folder}" & until xdotool search --onlyvisible --name "^{folder.name} -"; do sleep 0.2; done; '
+            for folder in folders
+        )
+        command = ["dbus-run-session", "--", "sh", "-c", f"{opened}wait"]
         with (self._home / "log").open("ab") as log:
             process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log, start_new_session=True)
         try:

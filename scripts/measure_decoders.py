@@ -1,12 +1,13 @@
 """Measure decoders of large JPEGs: what reading one at the size that facewatch works with takes, and how it differs.
 
-pip install simplejpeg pyvips pyvips-binary
 scripts/measure_decoders ../shared/photos/album/selfies/001_A.jpg
+
+Of simplejpeg and of libvips (pip install simplejpeg pyvips pyvips-binary) only where they are installed.
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import io
 import time
 from collections.abc import Callable, Iterator
@@ -49,19 +50,21 @@ def main(photo: Path) -> None:
 
 def readers() -> Iterator[tuple[str, Reader]]:
     """Yield what reads a JPEG at a step-th of its size, by name."""
+    cv2: Any = importlib.import_module("cv2")
     yield "Pillow, as facewatch calls it", lambda data, _: decode.decode(io.BytesIO(data)).pixels
-    cv2, simplejpeg, pyvips = map(importlib.import_module, ("cv2", "simplejpeg", "pyvips"))
     cv2.setNumThreads(1)
     reduced = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
     yield "OpenCV", lambda data, step: cv2.imdecode(np.frombuffer(data, np.uint8), reduced[step])[:, :, ::-1]
-    side = decode.WORKING_SIDE
-    yield (
-        "simplejpeg",
-        lambda data, _: simplejpeg.decode_jpeg(
-            data, "RGB", min_width=side, min_height=side * 3 // 4, fastdct=False, fastupsample=False
-        ),
-    )
-    yield "libvips", lambda data, step: array_of(pyvips.Image.jpegload_buffer(data, shrink=step))
+    if simplejpeg := installed("simplejpeg"):
+        side = decode.WORKING_SIDE
+        least = {"min_width": side, "min_height": side * 3 // 4, "fastdct": False, "fastupsample": False}
+        yield "simplejpeg", lambda data, _: simplejpeg.decode_jpeg(data, "RGB", **least)
+    if pyvips := installed("pyvips"):
+        yield "libvips", lambda data, step: array_of(pyvips.Image.jpegload_buffer(data, shrink=step))
+
+
+def installed(package: str) -> Any:
+    return importlib.import_module(package) if importlib.util.find_spec(package) else None
 
 
 def array_of(image: Any) -> Pixels:

@@ -78,6 +78,16 @@ def test_packed_edges_come_back_as_they_were(n_faces: int) -> None:
     np.testing.assert_allclose(packing.far(packed), far, atol=1 / packing.scale)
 
 
+@given(rows=st.lists(st.integers(0, 9), max_size=40), size=st.integers(1, 20))
+def test_parts_of_edges_leave_those_of_a_face_together(rows: list[int], size: int) -> None:
+    packing, columns = Packing(40), np.arange(len(rows))
+    packed = np.sort(packing.pack(np.array(rows, np.int64), np.full(len(rows), 0.5), columns))
+    parts = list(packing.parts(packed, size))
+    assert np.concatenate(parts).tolist() == packed.tolist()
+    faces = [face for part in parts for face in set(packing.rows(part).tolist())]
+    assert len(faces) == len(set(rows))
+
+
 def test_checksums_tell_rows_apart_by_their_last_bit() -> None:
     embeddings, _ = people([50])
     changed = np.nextafter(embeddings, np.float32(2))
@@ -240,6 +250,7 @@ def tried(*, is_small: bool = True, is_sieved: bool = True, dense: float = 2, n_
             patch.setattr(neighbours, "BLOCK_ROWS", 4)
             patch.setattr(neighbours, "BLOCK_COLUMNS", 6)
             patch.setattr(neighbours, "MIN_BATCH", 50)
+            patch.setattr(neighbours, "PICKED_AT_ONCE", 7)
         if is_sieved:
             patch.setattr(neighbours, "SIEVED_PAIRS", 0)
             patch.setattr(neighbours, "SIEVED_PAIRS_PER_FACE", 0)

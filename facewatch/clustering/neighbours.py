@@ -38,6 +38,9 @@ float32 is off by at most n * 2**-24 of the sum of their absolute values, which 
 MIN_BATCH = 4 * 2**20
 """Candidates (8 bytes each) collected before the nearest of each face are picked."""
 
+PICKED_AT_ONCE = 2**20
+"""Candidates of which the nearest are picked at a time."""
+
 SIEVED_PAIRS, SIEVED_PAIRS_PER_FACE = 10**8, 4_000
 """From so many pairs on a sieve is made. Fewer are compared in a second, or sooner than all faces are made integers."""
 
@@ -210,6 +213,11 @@ class NearestSearch:
         packed = np.concatenate([self._picked, *self._batch])
         self._batch, self._n_collected = [], 0
         packed.sort()
+        # What is worked out of each edge takes eight times its room.
+        self._picked = np.concatenate([self._nearest_of(part) for part in self._packing.parts(packed, PICKED_AT_ONCE)])
+
+    def _nearest_of(self, packed: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return the nearest of these candidates, which are all that some faces have, in order; and raise the bar."""
         # Faces that each have the other's cell among their nearest are compared twice.
         packed = packed[np.diff(packed, prepend=packed[:1] + np.uint64(1)) != 0]
         rows = self._packing.rows(packed)
@@ -217,7 +225,8 @@ class NearestSearch:
         last = np.flatnonzero(rank == self._n_neighbours - 1)
         bar = 1.0 - self._packing.far(packed[last]) ** 2 / 2.0 - np.float32(self._slack)
         self._bar[rows[last]] = np.maximum(self._bar[rows[last]], bar)
-        self._picked = packed[rank < self._n_neighbours]
+        nearest: NDArray[np.uint64] = packed[rank < self._n_neighbours]
+        return nearest
 
     def _distances(self, rows: Ints, columns: Ints) -> Floats:
         """Return the lengths of the differences: near 1, a float32 cosine is too coarse (3e-4 in distance)."""

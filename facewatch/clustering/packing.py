@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from facewatch.types import Floats, Ints
@@ -41,6 +43,11 @@ class Packing:
 
     def rows(self, packed: NDArray[np.uint64]) -> NDArray[np.int32]:
         return (packed // np.uint64(2 * self.scale << self.end_bits)).astype(np.int32)
+
+    def parts(self, packed: NDArray[np.uint64], size: int) -> Iterator[NDArray[np.uint64]]:
+        """Yield sorted edges in parts of about this size, at least one, with all edges from a face in the same part."""
+        starts = packed[size::size] & ~np.uint64((2 * self.scale << self.end_bits) - 1)
+        yield from np.split(packed, np.unique(np.searchsorted(packed, starts)))
 
     def far(self, packed: NDArray[np.uint64]) -> Floats:
         steps = (packed >> np.uint64(self.end_bits)) & np.uint64(2 * self.scale - 1)

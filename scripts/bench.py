@@ -184,7 +184,7 @@ def check_needs(parts: Iterable[str], photos: Path) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--quick", "size", flag_value=Size.QUICK, help="Smaller samples: about ten minutes.")
+@click.option("--quick", "size", flag_value=Size.QUICK, help="Smaller samples: about half an hour.")
 @click.option("--tiny", "size", flag_value=Size.TINY, help="As little as possible, to see that all of it runs.")
 @click.option("--full", "size", flag_value=Size.FULL, default=True, hidden=True)
 @click.option("--only", "parts", multiple=True, metavar="PART", help="Only this part; may be repeated.")

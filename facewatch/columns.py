@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from facewatch.types import Flags, Ints
+
+ROWS_AT_ONCE = 2**20
+"""Rows for which something is worked out at a time, where all together would take much memory meanwhile."""
+
+
+def slices(n: int, size: int | None = None) -> Iterator[slice]:
+    """Yield what leads through n rows, so many at a time; `ROWS_AT_ONCE` where it is not said."""
+    size = size or ROWS_AT_ONCE
+    yield from (slice(start, start + size) for start in range(0, n, size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import os
@@ -30,6 +30,18 @@ if TYPE_CHECKING:
     """Gives the same picture with more pixels."""
 
 _T = TypeVar("_T")
+
+
+class Vectors(Protocol):
+    """Vectors, one a row: an array, or what gives some of them as one. It holds for any rows that an array can be asked
+    for, and what is given is the caller's own where those are numbers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

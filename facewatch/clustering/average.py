@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from facewatch.columns import Columns
+from facewatch.columns import Columns, slices
 
 from .copies import Photos, places_of
 from .twice import are_copies, gaps, may_be_one, mean_within
 
 if TYPE_CHECKING:
-    from facewatch.types import Doubles, Flags, Floats, Ints
+    from numpy.typing import NDArray
+
+    from facewatch.types import Doubles, Flags, Floats, Ints, Vectors
 
 NOISE = -1
 """The label of a face that belongs to no cluster."""
@@ -31,6 +33,9 @@ less takes many rounds."""
 
 PAIRS_AT_ONCE = 256
 """Pairs of groups whose sums are multiplied at a time: 1 MB of 512-D vectors, which stay in a processor's cache."""
+
+VECTORS_AT_ONCE = 1024
+"""Vectors that are added up at a time: 2 MB of 512 dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class JoinRules:
 class FaceSet:
     """Faces to be grouped, element i of each belongs together."""
 
-    embeddings: Floats
+    embeddings: Vectors
     """Unit vectors, shape (n_faces, n_dims), or centred ones."""
     photos: Photos
     """Two faces of one photo get one label only where their groups are one person twice, see `twice`."""
@@ -75,9 +80,9 @@ class FaceSet:
 class Pairs(Columns):
     """Groups that an edge leads between, each pair once."""
 
-    left: Ints
+    left: NDArray[np.integer]
     """The smaller number of the two groups."""
-    right: Ints
+    right: NDArray[np.integer]
     dots: Doubles
     """The product of the sums of both groups' vectors: the sum of the cosines over all pairs of faces."""
 
@@ -117,16 +122,24 @@ class AverageLinkage:
 
     def pairs(self, left: Ints, right: Ints) -> Pairs:
         """Return these pairs of groups, in any order and any number of times, ready to be joined."""
-        left, right = np.minimum(left, right), np.maximum(left, right)
-        keys = np.sort(left * len(self._sums) + right)
-        left, right = np.divmod(keys[np.diff(keys, prepend=-1) != 0], len(self._sums))
-        return Pairs(left, right, self._dots(left, right))
+        return self._pairs_of(self._keys(left, right))
 
     def pairs_along(self, edges: Pairs) -> Pairs:
         """Return the pairs of different groups that an edge between two faces leads between, ready to be joined."""
+        return self._pairs_of(_different([self._keys_along(edges.take(some)) for some in slices(len(edges))]))
+
+    def _keys_along(self, edges: Pairs) -> Ints:
         left, right = self.labels[edges.left], self.labels[edges.right]
         is_between = (left != right) & (left != NOISE) & (right != NOISE)
-        return self.pairs(left[is_between], right[is_between])
+        return self._keys(left[is_between], right[is_between])
+
+    def _keys(self, left: Ints, right: Ints) -> Ints:
+        """Return one number for each of these pairs that is there, ascending."""
+        return _different([np.minimum(left, right) * len(self._sums) + np.maximum(left, right)])
+
+    def _pairs_of(self, keys: Ints) -> Pairs:
+        left, right = np.divmod(keys, len(self._sums))
+        return Pairs(left, right, self._dots(left, right))
 
     def join(self, pairs: Pairs, *, across_photos: bool = False) -> Ints:
         """Join what may be joined and return the label of each face, numbered with gaps.
@@ -163,8 +176,8 @@ class AverageLinkage:
         """Return the mean cosines of the faces of both groups, normalised by strangers where those are known."""
         with_strangers = self._strange[pairs.left] / self._sizes[pairs.left]
         with_strangers += self._strange[pairs.right] / self._sizes[pairs.right]
-        means: Doubles = pairs.dots / (self._sizes[pairs.left] * self._sizes[pairs.right])
-        return means - with_strangers / 2.0
+        means: Doubles = pairs.dots / (self._sizes[pairs.left] * self._sizes[pairs.right]) - with_strangers / 2.0
+        return means
 
     def _are_alike(self, pairs: Pairs, means: Doubles) -> Flags:
         within = np.sqrt(np.maximum(0.0, self._within[pairs.left] * self._within[pairs.right]))
@@ -222,7 +235,7 @@ class AverageLinkage:
         common: Flags = np.bincount(self._in_common(pairs.left, pairs.right)[0], minlength=len(pairs)) > 0
         return common
 
-    def _in_common(self, a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
+    def _in_common(self, a: NDArray[np.integer], b: NDArray[np.integer]) -> tuple[Ints, Ints, Ints]:
         """Return for each photo that two groups have in common which pair it is, and the face of each group."""
         places = self._in_company.take(self.labels[self._in_company.faces] != NOISE)
         faces = places.faces
@@ -298,13 +311,29 @@ class AverageLinkage:
         return dots
 
 
-def group_sums(labels: Ints, embeddings: Floats) -> Floats:
-    """Return the sum of the vectors of each group 0, 1, 2..., float32, shape (n_groups, n_dims)."""
+def group_sums(labels: Ints, embeddings: Vectors) -> Floats:
+    """Return the sum of the vectors of each group 0, 1, 2..., float32, shape (n_groups, n_dims).
+
+    Each is added to those before it, whatever is added at a time.
+    """
     faces = np.flatnonzero(labels != NOISE)
-    n_groups = int(labels.max(initial=-1)) + 1
-    ones = np.ones(len(faces), dtype=np.float32)
-    sums: Floats = csr_matrix((ones, (labels[faces], faces)), shape=(n_groups, len(labels))) @ embeddings
+    faces = faces[np.argsort(labels[faces], kind="stable")]
+    sums = np.zeros((int(labels.max(initial=NOISE)) + 1, embeddings.shape[1]), np.float32)
+    for some in slices(len(faces), VECTORS_AT_ONCE):
+        groups, which = np.unique(labels[faces[some]], return_inverse=True)
+        # In front of the first stands what there is of its group.
+        vectors = np.concatenate([sums[groups[:1]], embeddings[faces[some]]])
+        which = np.concatenate([[0], which])
+        ones = np.ones(len(vectors), np.float32)
+        sums[groups] = csr_matrix((ones, (which, np.arange(len(vectors)))), shape=(len(groups), len(vectors))) @ vectors
     return sums
+
+
+def _different(parts: list[Ints]) -> Ints:
+    """Return the numbers, from 0 on, that are in any of these parts, ascending."""
+    numbers = np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
+    different: Ints = numbers[np.diff(numbers, prepend=-1) != 0]
+    return different
 
 
 def spread(mean_cosines: Doubles) -> Doubles:

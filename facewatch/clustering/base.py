@@ -12,12 +12,13 @@ from .average import NOISE, FaceSet, JoinRules
 from .copies import SAME, Places, near_pictures, places_of, places_of_originals, same_pictures, without_copies
 from .graph import NeighbourGraph, row_checksums
 from .normalised import refine_normalised
-from .verify import refine, without_small
+from .vectors import taken, unit_vectors
+from .verify import refine, rows_of, without_small
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.types import Doubles, Floats, Ints, Normalisation
+    from facewatch.types import Doubles, Floats, Ints, Normalisation, Vectors
 
 SURE_FACES = 3_000
 """The thresholds were measured on that many faces and hold up to there."""
@@ -98,7 +99,8 @@ class GraphClusterer:
         rows, places = order[first], Places(same, places_of(photos[order]).photos)
         ids = None if ids is None else np.asarray(ids, dtype=np.int64)[rows]
         labels = np.empty(len(embeddings), dtype=np.int64)
-        labels[order] = self._labels(_unit_vectors(embeddings, rows, lengths), ids, places, same)
+        # Within 1e-3 of 1 is not good enough for the mean of a thousand cosines.
+        labels[order] = self._labels(unit_vectors(embeddings, rows, lengths[rows]), ids, places, same)
         self.labels_ = _largest_first(labels)
         return self.labels_
 
@@ -106,20 +108,20 @@ class GraphClusterer:
         """Return a first guess, one label per face, -1 is noise; too large clusters are cut later."""
         raise NotImplementedError
 
-    def _graph_over(self, embeddings: Floats, ids: Ints | None) -> csr_matrix:
+    def _graph_over(self, embeddings: Vectors, ids: Ints | None) -> csr_matrix:
         """Return the edges up to the ceiling, from the graph that is kept when there is one and the ids are known."""
         if self.graph is None or ids is None:
             fresh = NeighbourGraph(ceiling=self.ceiling, n_neighbours=self.n_neighbours)
             return fresh.update(np.arange(len(embeddings)), embeddings)
         return trimmed(self.graph.update(ids, embeddings), self.ceiling)
 
-    def _labels(self, embeddings: Floats, ids: Ints | None, places: Places, same: Ints) -> Ints:
+    def _labels(self, embeddings: Vectors, ids: Ints | None, places: Places, same: Ints) -> Ints:
         """Return the label of each face, given which of these is the same picture."""
         graph = self._graph_over(embeddings, ids)
         original = near_pictures(trimmed(graph, self.copy), places)
         originals, row_of = np.unique(original, return_inverse=True)
         if len(originals) < len(same):
-            graph, embeddings = without_copies(graph, original), embeddings[originals]
+            graph, embeddings = without_copies(graph, original), taken(embeddings, originals)
             places = places_of_originals(places, row_of)
         graph = _between_photos(graph, places)
         rules = replace(self._rules(len(embeddings)), min_faces=2)
@@ -174,19 +176,13 @@ def _checked_lengths(embeddings: Floats, photos: Ints) -> Floats:
     return lengths
 
 
-def _unit_vectors(embeddings: Floats, rows: Ints, lengths: Floats) -> Floats:
-    """Return these rows with a length of 1: within 1e-3 is not good enough for the mean of a thousand cosines."""
-    vectors = embeddings[rows]
-    vectors /= lengths[rows, None]
-    return vectors
-
-
 def trimmed(graph: csr_matrix, longest: float) -> csr_matrix:
     """Return the edges up to this distance."""
     is_kept = graph.data <= longest
     if is_kept.all():
         return graph
-    ends = np.concatenate([[0], np.cumsum(is_kept)])[graph.indptr]
+    kept = np.cumsum(is_kept, dtype=graph.indptr.dtype)
+    ends = np.where(graph.indptr > 0, kept[graph.indptr - 1], 0)
     return csr_matrix((graph.data[is_kept], graph.indices[is_kept], ends), shape=graph.shape)
 
 
@@ -216,9 +212,9 @@ def edge_weights(distances: Doubles, ceiling: float) -> Doubles:
 def _between_photos(graph: csr_matrix, places: Places) -> csr_matrix:
     """Return the edges between faces of different photos: two faces of one photo are two people."""
     n_faces = graph.shape[0]
-    photo_of = np.empty(n_faces, dtype=np.int64)
+    photo_of = np.empty(n_faces, dtype=np.int32)
     photo_of[places.faces] = places.photos
-    rows = np.repeat(np.arange(n_faces), np.diff(graph.indptr))
+    rows = rows_of(graph)
     is_apart = photo_of[rows] == photo_of[graph.indices]
     # The few that are in several photos.
     is_several = np.bincount(places.faces, minlength=n_faces) > 1

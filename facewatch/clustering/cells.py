@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.columns import slices
 from facewatch.cores import on_all_cores
 
 from .nearest import centres_of, nearest_centres
 from .packing import ranks
 
 if TYPE_CHECKING:
-    from facewatch.types import Flags, Floats, Ints
+    from numpy.typing import NDArray
+
+    from facewatch.types import Flags, Floats, Ints, Vectors
 
 FACES_PER_CELL = 400
 """Smaller cells need fewer comparisons between faces, and more with centres: of a million faces each is compared with
@@ -31,21 +34,18 @@ SAMPLE_FACES = 1_000
 """Synthetic ones have 44 000 edges, which told the share of all edges to 0.1 % (.9933 for .9924)."""
 
 ROWS_AT_ONCE = 4_096
-"""Faces that are compared with the centres at a time: 40 MB of cosines with 2 500 of them."""
-
-SAMPLE_ROWS = 32
-"""Faces of the sample that are compared with all others at a time: 128 MB of cosines with a million."""
+"""Faces that are compared with the centres, or with a sample, at a time: 40 MB of cosines with 2 500 of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
     """Faces in cells."""
 
-    labels: Ints
+    labels: NDArray[np.int32]
     """The cell of each face, shape (n_faces,)."""
     wanting: Ints
     """The faces whose nearest are wanted, ascending, shape (n_wanting,)."""
-    probes: Ints
+    probes: NDArray[np.int32]
     """The cells that each of those is compared with, the nearest first, shape (n_wanting, n_probes)."""
     recall: float
     """Share of the edges that comparing them finds, by the sample; 0 to 1."""
@@ -53,9 +53,8 @@ class Cells:
     @property
     def n_pairs(self) -> float:
         """How many pairs are compared."""
-        n_cells = int(max(self.labels.max(initial=0), self.probes.max(initial=0))) + 1
-        sizes, asking = (np.bincount(cells.ravel(), minlength=n_cells) for cells in (self.labels, self.probes))
-        return float(sizes @ asking)
+        sizes = np.bincount(self.labels, minlength=int(self.probes.max(initial=0)) + 1)
+        return float(sum(sizes[self.probes[some]].sum() for some in slices(len(self.probes), ROWS_AT_ONCE)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Wanted:
     """The least cosine of an edge."""
 
 
-def cells_for(embeddings: Floats, wanted: Wanted) -> Cells:
+def cells_for(embeddings: Vectors, wanted: Wanted) -> Cells:
     """Return the cells in which these edges are found, and what each face that wants them is compared with.
 
     Args:
@@ -84,10 +83,10 @@ def cells_for(embeddings: Floats, wanted: Wanted) -> Cells:
     return Cells(labels, wanting, probes, float((nearer < n_probes).mean()) if len(nearer) else 1.0)
 
 
-def _nearest_cells(embeddings: Floats, centres: Floats, n: int, rows: Ints | None = None) -> Ints:
+def _nearest_cells(embeddings: Vectors, centres: Floats, n: int, rows: Ints | None = None) -> NDArray[np.int32]:
     """Return the n nearest cells of these faces, of all without any, shape (n_rows, n)."""
     rows = np.arange(len(embeddings)) if rows is None else rows
-    found = np.empty((len(rows), min(n, len(centres))), np.int64)
+    found = np.empty((len(rows), min(n, len(centres))), np.int32)
 
     def find(start: int) -> None:
         some = rows[start : start + ROWS_AT_ONCE]
@@ -97,7 +96,7 @@ def _nearest_cells(embeddings: Floats, centres: Floats, n: int, rows: Ints | Non
     return found
 
 
-def _nearer_cells(embeddings: Floats, centres: Floats, labels: Ints, wanted: Wanted) -> Ints:
+def _nearer_cells(embeddings: Vectors, centres: Floats, labels: NDArray[np.int32], wanted: Wanted) -> Ints:
     """Return for each edge of a sample how many cells are nearer than the one in which it is found."""
     wanting = np.flatnonzero(wanted.is_wanting)
     # Drawn again: the faces that the centres were found by lie nearer to them than others do.
@@ -110,28 +109,28 @@ def _nearer_cells(embeddings: Floats, centres: Floats, labels: Ints, wanted: Wan
     return found
 
 
-def _edges(embeddings: Floats, faces: Ints, wanted: Wanted) -> tuple[Ints, Ints]:
+def _edges(embeddings: Vectors, faces: Ints, wanted: Wanted) -> tuple[Ints, Ints]:
     """Return both ends of the edges from these faces to their nearest, of all."""
-    found: dict[int, tuple[Ints, Ints]] = {}
+    vectors = embeddings[faces]
+    found: dict[int, tuple[Ints, Ints, Floats]] = {}
 
     def find(start: int) -> None:
-        some = faces[start : start + SAMPLE_ROWS]
-        cosines = embeddings[some] @ embeddings.T
-        cosines[np.arange(len(some)), some] = -np.inf
+        cosines = vectors @ embeddings[start : start + ROWS_AT_ONCE].T
         rows, near = np.nonzero(cosines >= wanted.least)
-        order = np.lexsort((-cosines[rows, near], rows))
-        nearest = order[ranks(rows) < wanted.n_neighbours]
-        found[start] = some[rows[nearest]], near[nearest]
+        is_other = faces[rows] != start + near
+        rows, near = rows[is_other], near[is_other]
+        found[start] = rows, start + near, cosines[rows, near]
 
-    on_all_cores(find, range(0, len(faces), SAMPLE_ROWS))
-    if not found:
-        return faces, faces
-    ends = zip(*(found[start] for start in sorted(found)), strict=True)
-    near, far = (np.concatenate(end) for end in ends)
-    return near, far
+    on_all_cores(find, range(0, len(embeddings), ROWS_AT_ONCE))
+    rows, near, cosines = (
+        np.concatenate(part) for part in zip(*(found[start] for start in sorted(found)), strict=True)
+    )
+    order = np.lexsort((-cosines, rows))
+    nearest = order[ranks(rows[order]) < wanted.n_neighbours]
+    return faces[rows[nearest]], near[nearest]
 
 
-def _rank_of(vectors: Floats, centres: Floats, cells: Ints) -> Ints:
+def _rank_of(vectors: Floats, centres: Floats, cells: NDArray[np.int32]) -> Ints:
     """Return how many centres are nearer to each vector than that of its cell."""
     nearer = np.empty(len(vectors), np.int64)
     for start in range(0, len(vectors), ROWS_AT_ONCE):

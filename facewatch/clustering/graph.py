@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facewatch.types import Flags, Floats, Ints
+    from facewatch.types import Flags, Floats, Ints, Vectors
 
 MIN_DISTANCE = 1e-6
 """Stands for 0 between identical vectors: scipy's graph routines take a stored 0 for "no edge"."""
 
-ROWS_AT_ONCE = 8192
-"""Rows whose bits are summed at a time: 16 MB of 512-D vectors."""
+ROWS_AT_ONCE = 1024
+"""Rows whose bits are summed at a time: 2 MB of 512-D vectors."""
 
 CHECKSUM_SEED = 20170417
 """The factors of `row_checksums` are random, but always the same."""
@@ -91,7 +91,7 @@ class NeighbourGraph:
             pass  # as if nothing had been kept
         return graph
 
-    def update(self, ids: Ints, embeddings: Floats) -> csr_matrix:
+    def update(self, ids: Ints, embeddings: Vectors) -> csr_matrix:
         """Return the graph over exactly these faces: symmetric CSR of distances, float64, nothing on the diagonal.
 
         An edge is there when its distance is at most the ceiling and either end counts the other among its
@@ -105,8 +105,8 @@ class NeighbourGraph:
         Raises:
             ValueError: shapes do not fit, or an id is there twice.
         """
-        ids, embeddings = np.asarray(ids, dtype=np.int64), np.asarray(embeddings, dtype=np.float32)
-        if embeddings.ndim != 2 or ids.shape != embeddings.shape[:1]:
+        ids = np.asarray(ids, dtype=np.int64)
+        if len(embeddings.shape) != 2 or ids.shape != embeddings.shape[:1]:
             raise ValueError(f"one id per embedding: got shapes {ids.shape} and {embeddings.shape}")
         if len(np.unique(ids)) != len(ids):
             raise ValueError("an id is there twice")
@@ -126,7 +126,7 @@ class NeighbourGraph:
         return _symmetric(self._known, order)
 
 
-def row_checksums(embeddings: Floats) -> NDArray[np.uint64]:
+def row_checksums(embeddings: Vectors) -> NDArray[np.uint64]:
     """Return a number for each row that depends on all its bits: equal rows have equal ones, others hardly ever.
 
     The bits of each value times a random odd number, summed modulo 2**64 (multiply-shift hashing, Dietzfelbinger et
@@ -136,7 +136,7 @@ def row_checksums(embeddings: Floats) -> NDArray[np.uint64]:
     factors = random.integers(2**63, size=embeddings.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     checksums = np.empty(len(embeddings), dtype=np.uint64)
     for start in range(0, len(embeddings), ROWS_AT_ONCE):
-        bits = np.ascontiguousarray(embeddings[start : start + ROWS_AT_ONCE]).view(np.uint32)
+        bits = np.ascontiguousarray(embeddings[start : start + ROWS_AT_ONCE], dtype=np.float32).view(np.uint32)
         checksums[start : start + ROWS_AT_ONCE] = (bits * factors).sum(axis=1, dtype=np.uint64)
     return checksums
 
@@ -213,11 +213,13 @@ def _symmetric(known: _Known, order: Ints) -> csr_matrix:
     packing = Packing(len(order))
     ends = np.minimum(known.rows, known.columns), np.maximum(known.rows, known.columns)
     pairs = packing.pack(ends[0], known.distances, ends[1])
+    del ends
     pairs.sort()
-    pairs = pairs[np.diff(pairs, prepend=pairs[:1] + np.uint64(1)) != 0]
+    pairs = pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if len(pairs) else pairs
     distances = np.maximum(packing.far(pairs), MIN_DISTANCE, dtype=np.float64)
     place = order.astype(np.int32)
     near, far = place[packing.rows(pairs)], place[packing.columns(pairs)]
     del pairs
-    rows, columns = np.concatenate([near, far]), np.concatenate([far, near])
-    return coo_matrix((np.tile(distances, 2), (rows, columns)), shape=(len(order), len(order))).tocsr()
+    ends, distances = (np.concatenate([near, far]), np.concatenate([far, near])), np.tile(distances, 2)
+    del near, far
+    return coo_matrix((distances, ends), shape=(len(order), len(order))).tocsr()

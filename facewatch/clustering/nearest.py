@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facewatch.types import Flags, Floats, Ints
+    from facewatch.types import Flags, Floats, Ints, Vectors
 
 EXACT_FACES = 8_192
 """Up to so many faces all pairs are compared: a second or two."""
@@ -131,17 +131,17 @@ class _InvertedLists:
         return np.sort(np.concatenate(parts))
 
 
-def cells_of(embeddings: Floats, n_cells: int) -> Ints:
+def cells_of(embeddings: Vectors, n_cells: int) -> Ints:
     """Return the cell of each face, of so many: faces that are alike are in one, as a rule."""
     return nearest_centres(embeddings, centres_of(embeddings, n_cells), 1)[:, 0]
 
 
-def centres_of(embeddings: Floats, n_cells: int) -> Floats:
+def centres_of(embeddings: Vectors, n_cells: int) -> Floats:
     """Return centres by spherical k-means over a sample that is always the same."""
     random = np.random.default_rng(0)
     sample = np.sort(random.permutation(len(embeddings))[: n_cells * SAMPLE_PER_CELL])
     vectors = embeddings[sample]
-    centres = vectors[np.sort(random.permutation(len(vectors))[:n_cells])]
+    centres: Floats = vectors[np.sort(random.permutation(len(vectors))[:n_cells])]
     for _ in range(N_ROUNDS):
         labels = nearest_centres(vectors, centres, 1)[:, 0]
         sums = np.zeros_like(centres)
@@ -152,7 +152,7 @@ def centres_of(embeddings: Floats, n_cells: int) -> Floats:
     return centres
 
 
-def nearest_centres(embeddings: Floats, centres: Floats, n: int) -> Ints:
+def nearest_centres(embeddings: Vectors, centres: Floats, n: int) -> Ints:
     """Return the n nearest centres of each face, the nearest first; all when there are fewer."""
     n = min(n, len(centres))
     found = np.empty((len(embeddings), n), np.int64)

@@ -5,11 +5,13 @@ It is exact up to some hundred thousand faces; beyond, only faces of cells that 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from threading import Lock, local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facewatch.columns import slices
 from facewatch.cores import on_all_cores
 
 from .cells import Cells, Wanted, cells_for
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facewatch.types import Flags, Floats, Ints
+    from facewatch.types import Flags, Floats, Ints, Vectors
 
 BLOCK_ROWS, BLOCK_COLUMNS = 512, 2048
 """Of one block of the matrix of cosines: large enough for fast products, and 4 MB, which stay in a processor's cache
@@ -38,6 +40,9 @@ float32 is off by at most n * 2**-24 of the sum of their absolute values, which 
 MIN_BATCH = 4 * 2**20
 """Candidates (8 bytes each) collected before the nearest of each face are picked."""
 
+BATCH_SHARE = 0.5
+"""Or so many for each edge there is, if those are more: picking again takes time, waiting takes memory."""
+
 PICKED_AT_ONCE = 2**20
 """Candidates of which the nearest are picked at a time."""
 
@@ -46,6 +51,10 @@ SIEVED_PAIRS, SIEVED_PAIRS_PER_FACE = 10**8, 4_000
 
 FACES_PER_CELL = 1_000
 """Faces stand in cells of those that are alike, so that near pairs are together in few blocks."""
+
+ASKED_AT_ONCE = 2**22
+"""About how many times a face asks for one of some cells whose work is listed at a time; a list takes 36 bytes for
+each meanwhile. Of a million faces each asks for a hundred."""
 
 MOST_PAIRS = 300_000 * 300_000 / 2
 """Of more pairs only those of near cells are compared: all would take some minutes a hundred thousand million."""
@@ -71,7 +80,7 @@ class NearestSearch:
     """
 
     def __init__(
-        self, embeddings: Floats, order: Ints, is_new: Flags, is_stale: Flags, n_neighbours: int, ceiling: float
+        self, embeddings: Vectors, order: Ints, is_new: Flags, is_stale: Flags, n_neighbours: int, ceiling: float
     ) -> None:
         self.recall = 1.0
         """Share of the edges that were found, by a sample; 1: all pairs were compared."""
@@ -80,8 +89,8 @@ class NearestSearch:
         self._n_neighbours, self._ceiling = n_neighbours, ceiling
         self._packing = Packing(len(order))
         # Vectors need not be of length 1 exactly.
-        off = abs(np.einsum("ij,ij->i", embeddings, embeddings) - 1.0).max(initial=0.0)
-        self._slack = ROUNDING * embeddings.shape[1] + 2.0 / self._packing.scale + float(off)
+        off = max((_farthest_from_1(embeddings[some]) for some in slices(len(embeddings), BLOCK_COLUMNS)), default=0.0)
+        self._slack = ROUNDING * embeddings.shape[1] + 2.0 / self._packing.scale + off
         # The least cosine that can still matter to each face; it rises as its nearest are found.
         self._bar = np.full(len(order), 1.0 - ceiling**2 / 2.0 - self._slack, dtype=np.float32)
         self._picked = np.empty(0, dtype=np.uint64)
@@ -94,9 +103,11 @@ class NearestSearch:
         """Return the edges to the nearest faces of all when these were known, row by row."""
         self._batch = [known]
         self._pick()
-        for work in self._work():
+        for number, work in enumerate(self._work()):
             on_all_cores(lambda pair: self._compare(*pair), work)
-            self._pick()
+            if not number:
+                self._pick()
+        self._pick()
         return self._picked
 
     def _work(self) -> Iterator[Sequence[tuple[Ints, Sequence[Ints]]]]:
@@ -125,19 +136,17 @@ class NearestSearch:
 
     def _work_in_cells(self, cells: Cells) -> Iterator[Sequence[tuple[Ints, Sequence[Ints]]]]:
         """Yield each cell with the faces that are compared with it, first those that it is nearest to."""
-        position = np.empty(len(self._order), dtype=np.int64)
+        position = np.empty(len(self._order), dtype=np.int32)
         position[self._order] = np.arange(len(self._order))
-        probing = position[cells.wanting]
-        members, probes = _by_cell(position, cells.labels), cells.probes
-        for asking in (
-            _by_cell(probing, probes[:, 0]),
-            _by_cell(np.repeat(probing, probes.shape[1] - 1), probes[:, 1:].ravel()),
-        ):
-            yield [
-                (columns, _split(asking[cell], BLOCK_COLUMNS))
-                for cell in sorted(members.keys() & asking.keys())
-                for columns in _split(members[cell], BLOCK_COLUMNS)
-            ]
+        probing, members = position[cells.wanting], _by_cell(position, cells.labels)
+        for probes in (cells.probes[:, :1], cells.probes[:, 1:]):
+            for first, end in _ranges(probes, ASKED_AT_ONCE):
+                asking = _asking(probing, probes, first, end)
+                yield [
+                    (columns, _split(asking[cell], BLOCK_COLUMNS))
+                    for cell in sorted(members.keys() & asking.keys())
+                    for columns in _split(members[cell], BLOCK_COLUMNS)
+                ]
 
     def _compare(self, columns: Ints, others: Sequence[Ints]) -> None:
         """Collect the near pairs of some faces with others, perhaps themselves."""
@@ -189,7 +198,8 @@ class NearestSearch:
             self._bar[faces[full]] = np.maximum(self._bar[faces[full]], last - 2.0 * np.float32(self._slack))
 
     def _vectors(self, positions: Ints) -> Floats:
-        return self._embeddings[self._order[positions]]
+        vectors: Floats = self._embeddings[self._order[positions]]
+        return vectors
 
     def _collect(self, rows: Ints, columns: Ints) -> None:
         """Measure these pairs, and keep them for each end to which they are news."""
@@ -201,7 +211,7 @@ class NearestSearch:
         with self._lock:
             self._batch += parts
             self._n_collected += sum(map(len, parts))
-            if self._n_collected >= max(MIN_BATCH, len(self._picked)):
+            if self._n_collected >= max(MIN_BATCH, BATCH_SHARE * len(self._picked)):
                 self._pick()
 
     def _packed(self, rows: Ints, distances: Floats, columns: Ints) -> NDArray[np.uint64]:
@@ -211,10 +221,16 @@ class NearestSearch:
     def _pick(self) -> None:
         """Keep the nearest candidates of each face."""
         packed = np.concatenate([self._picked, *self._batch])
-        self._batch, self._n_collected = [], 0
+        self._picked, self._batch, self._n_collected = packed[:0], [], 0
         packed.sort()
+        n_picked = 0
         # What is worked out of each edge takes eight times its room.
-        self._picked = np.concatenate([self._nearest_of(part) for part in self._packing.parts(packed, PICKED_AT_ONCE)])
+        for part in self._packing.parts(packed, PICKED_AT_ONCE):
+            nearest = self._nearest_of(part)
+            # Over what has been looked at.
+            packed[n_picked : n_picked + len(nearest)] = nearest
+            n_picked += len(nearest)
+        self._picked = packed[:n_picked].copy()
 
     def _nearest_of(self, packed: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the nearest of these candidates, which are all that some faces have, in order; and raise the bar."""
@@ -248,7 +264,33 @@ def _pairs(wanting: Sequence[Ints], settled: Sequence[Ints]) -> list[tuple[Ints,
     return [(columns, [*wanting[number:], *settled]) for number, columns in enumerate(wanting, 1)]
 
 
-def _by_cell(faces: Ints, cells: Ints) -> dict[int, Ints]:
+def _farthest_from_1(vectors: Floats) -> float:
+    """Return how far the square of a length is from 1."""
+    return float(abs(np.einsum("ij,ij->i", vectors, vectors) - 1.0).max())
+
+
+def _ranges(probes: NDArray[np.integer], size: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the end of ranges of cells that are asked for about so many times."""
+    n_cells = int(probes.max(initial=-1)) + 1
+    asked = np.zeros(n_cells, np.int64)
+    for some in slices(len(probes), BLOCK_COLUMNS):
+        asked += np.bincount(probes[some].ravel(), minlength=n_cells)
+    ends = 1 + np.flatnonzero(np.diff(np.cumsum(asked) // size, append=-1))
+    yield from pairwise([0, *ends.tolist()])
+
+
+def _asking(faces: NDArray[np.int32], probes: NDArray[np.integer], first: int, end: int) -> dict[int, Ints]:
+    """Return the faces that ask for each cell of a range; row i of the probes says for which face i does."""
+    found = []
+    for some in slices(len(probes), BLOCK_COLUMNS):
+        part = probes[some]
+        rows, columns = np.nonzero((part >= first) & (part < end))
+        found.append((faces[some][rows], part[rows, columns]))
+    asking, cells = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return _by_cell(asking, cells)
+
+
+def _by_cell(faces: NDArray[np.integer], cells: NDArray[np.integer]) -> dict[int, Ints]:
     """Return the faces of each cell, given the cell of each."""
     order = np.argsort(cells, kind="stable")
     numbers, starts = np.unique(cells[order], return_index=True)

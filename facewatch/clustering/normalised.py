@@ -18,6 +18,7 @@ from facewatch.types import distance_of
 
 from .average import NOISE, AverageLinkage, FaceSet, JoinRules, Pairs, group_sums, spread
 from .twice import mean_within
+from .vectors import CentredVectors
 from .verify import blocks, cut, edges_of, granted, inside, merge, refine, two_highest, without_small
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def refine_normalised(
     edges = edges_of(graph)
     known = refine(proposal, faces, graph, rules) if limits.link is None else proposal
     cohort = Cohort.of(faces.embeddings, alone(known), normalisation)
-    centred = cohort.centred(faces.embeddings)
+    centred = CentredVectors(faces.embeddings, cohort)
     judged = FaceSet(centred, faces.photos, cohort.similarity(centred, alone(known)))
     products = cohort.centred_products(faces.embeddings, edges.left, edges.right, edges.dots)
     normalised = Pairs(edges.left, edges.right, products)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.columns import slices
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,8 +37,10 @@ class Packing:
     def pack(
         self, rows: NDArray[np.integer], far: NDArray[np.floating], columns: NDArray[np.integer]
     ) -> NDArray[np.uint64]:
-        packed = rows.astype(np.uint64) * np.uint64(2 * self.scale)
-        packed += (np.clip(far, 0.0, 1.999999) * self.scale).astype(np.uint64)
+        packed = rows.astype(np.uint64)
+        packed *= np.uint64(2 * self.scale)
+        for some in slices(len(packed)):
+            packed[some] += (np.clip(far[some], 0.0, 1.999999) * self.scale).astype(np.uint64)
         packed <<= np.uint64(self.end_bits)
         packed |= columns.astype(np.uint64)
         return packed

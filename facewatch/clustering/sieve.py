@@ -25,7 +25,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.types import Doubles, Floats, Ints
+    from facewatch.types import Doubles, Floats, Ints, Vectors
 
 LARGEST = 63
 """Of the steps of a component. Processors that have no better instructions add two products as 16-bit integers, which
@@ -85,7 +85,7 @@ class Sieve:
         return np.ceil((cosines.astype(np.float64) - MARGIN) / self.step**2).astype(np.int32)
 
     @classmethod
-    def of(cls, embeddings: Floats, least: float) -> Sieve | None:
+    def of(cls, embeddings: Vectors, least: float) -> Sieve | None:
         """Return the sieve that finds pairs with cosines of at least this at the lowest cost; None: none is cheaper
         than cosines are."""
         axes = _principal_axes(embeddings)
@@ -93,7 +93,7 @@ class Sieve:
         return None if n_axes is None else cls.along(embeddings, axes[:, :n_axes])
 
     @classmethod
-    def along(cls, embeddings: Floats, axes: Doubles) -> Sieve:
+    def along(cls, embeddings: Vectors, axes: Doubles) -> Sieve:
         """Return the sieve that knows these components of faces, and of the others only how much they are.
 
         Args:
@@ -120,7 +120,7 @@ class _Parts:
     """|e + o|"""
 
     @classmethod
-    def of(cls, embeddings: Floats, axes: Doubles) -> _Parts:
+    def of(cls, embeddings: Vectors, axes: Doubles) -> _Parts:
         n_faces, n_axes = len(embeddings), axes.shape[1]
         sample = embeddings[:: max(1, n_faces // BLOCK_ROWS)].astype(np.float64) @ axes
         step = max(float(np.quantile(np.abs(sample), 1.0 - BEYOND)), n_axes**-0.5) / LARGEST
@@ -164,14 +164,14 @@ def _squares(vectors: Doubles) -> Doubles:
     return squares
 
 
-def _principal_axes(embeddings: Floats) -> Doubles:
+def _principal_axes(embeddings: Vectors) -> Doubles:
     """Return all axes, those with the largest components first, shape (n_dims, n_dims), each of length 1."""
     sample = embeddings[:: max(1, len(embeddings) // SAMPLE_FACES)]
     _, axes = np.linalg.eigh((sample.T @ sample).astype(np.float64))
     return axes[:, ::-1]
 
 
-def _cheapest(embeddings: Floats, axes: Doubles, least: float) -> int | None:
+def _cheapest(embeddings: Vectors, axes: Doubles, least: float) -> int | None:
     """Return how many components cost least, by a sample of pairs; None: all of them cost no more."""
     picked = np.random.default_rng(0).permutation(len(embeddings))[:SAMPLE_COLUMNS]
     along = embeddings[picked].astype(np.float64) @ axes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.columns import slices
 from facewatch.cores import on_all_cores
 
 from .average import NOISE, AverageLinkage, FaceSet, JoinRules, Pairs, group_sums, spread
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from facewatch.types import Doubles, Flags, Floats, Ints
+    from facewatch.types import Doubles, Flags, Floats, Ints, Vectors
 
 BLOCK_ROWS = 1024
 """Leftover faces compared with all groups at a time: 1024 x 12 000 groups of float32 are 50 MB."""
@@ -54,7 +55,10 @@ def refine(proposal: Ints, faces: FaceSet, graph: csr_matrix, rules: JoinRules) 
 
 def inside(proposal: Ints, edges: Pairs) -> Flags:
     """Return which edges are between faces that were proposed as one group."""
-    is_inside: Flags = (proposal[edges.left] == proposal[edges.right]) & (proposal[edges.left] != NOISE)
+    is_inside = np.empty(len(edges), np.bool_)
+    for some in slices(len(edges)):
+        groups = proposal[edges.left[some]]
+        is_inside[some] = (groups == proposal[edges.right[some]]) & (groups != NOISE)
     return is_inside
 
 
@@ -94,7 +98,7 @@ def merge(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules, *, acros
     return without_small(linkage.join(pairs, across_photos=across_photos), 2)
 
 
-def expel_far_faces(labels: Ints, embeddings: Floats, ceiling: float) -> Ints:
+def expel_far_faces(labels: Ints, embeddings: Vectors, ceiling: float) -> Ints:
     """Return the groups without faces whose spread to the rest of their group is above the ceiling, farthest first."""
     labels = labels.copy()
     sums, sizes = group_sums(labels, embeddings), np.bincount(labels[labels != NOISE])
@@ -115,7 +119,7 @@ def reassign(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules) -> In
     Groups that no edge of the face leads to are not compared. All faces move at once, so nothing goes in circles.
     After average linkage hardly a face moves: none of LFW's.
     """
-    ends = np.concatenate([edges.left, edges.right]), labels[np.concatenate([edges.right, edges.left])]
+    ends = np.concatenate([edges.left, edges.right]).astype(np.int64), labels[np.concatenate([edges.right, edges.left])]
     is_other = (labels[ends[0]] != NOISE) & (ends[1] != NOISE) & (labels[ends[0]] != ends[1])
     n_groups = int(labels.max(initial=0)) + 1
     keys = np.sort(ends[0][is_other] * n_groups + ends[1][is_other])
@@ -161,7 +165,7 @@ def without_small(labels: Ints, min_faces: int) -> Ints:
     return np.where(labels == NOISE, NOISE, renamed[labels])
 
 
-def _wishes(labels: Ints, embeddings: Floats, rules: JoinRules) -> Iterator[tuple[float, int, int]]:
+def _wishes(labels: Ints, embeddings: Vectors, rules: JoinRules) -> Iterator[tuple[float, int, int]]:
     """Yield spread, face and group for each face outside the groups that has a near and clearly nearest group."""
     sizes = np.bincount(labels[labels != NOISE])
     means = np.asarray(group_sums(labels, embeddings) / sizes[:, None].astype(np.float32), np.float32)
@@ -184,7 +188,7 @@ def two_highest(
     return nearest, best, cosines.max(axis=1)
 
 
-def products(embeddings: Floats, sums: Floats, faces: Ints, groups: Ints) -> Doubles:
+def products(embeddings: Vectors, sums: Floats, faces: Ints, groups: Ints) -> Doubles:
     """Return the product of each face with the sum of a group: the sum of its cosines with all members."""
     products = np.empty(len(faces))
     for rows in blocks(np.arange(len(faces))):
@@ -192,7 +196,7 @@ def products(embeddings: Floats, sums: Floats, faces: Ints, groups: Ints) -> Dou
     return products
 
 
-def _far_faces(group: Ints, embeddings: Floats, ceiling: float) -> Ints:
+def _far_faces(group: Ints, embeddings: Vectors, ceiling: float) -> Ints:
     """Return the faces that have to leave a group until the spread of each to the others is at most the ceiling."""
     vectors = embeddings[group].astype(np.float64)
     cosines = vectors @ vectors.sum(axis=0) - 1.0
@@ -208,10 +212,19 @@ def _far_faces(group: Ints, embeddings: Floats, ceiling: float) -> Ints:
 
 def edges_of(graph: csr_matrix) -> Pairs:
     """Return every edge of a symmetric graph once, as a pair of single faces."""
-    edges = graph.tocoo()
-    once = edges.row < edges.col
-    rows, columns = edges.row[once].astype(np.int64), edges.col[once].astype(np.int64)
-    return Pairs(rows, columns, 1.0 - edges.data[once] ** 2 / 2.0)
+    rows = rows_of(graph)
+    once = rows < graph.indices
+    rows, columns, cosines = rows[once], graph.indices[once], graph.data[once]
+    # In place: 1 - distance**2 / 2.
+    np.square(cosines, out=cosines)
+    cosines /= -2.0
+    cosines += 1.0
+    return Pairs(rows, columns, cosines)
+
+
+def rows_of(graph: csr_matrix) -> NDArray[np.int32]:
+    """Return the row of each entry."""
+    return np.repeat(np.arange(graph.shape[0], dtype=np.int32), np.diff(graph.indptr))
 
 
 def blocks(faces: Ints, n_at_once: int = FACES_AT_ONCE) -> Iterator[Ints]:

@@ -9,11 +9,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ from facewatch.catalog.opening import Patience
 from facewatch.engines import fake
 from facewatch.errors import BusyError, CatalogError, EngineError, Fault, FaultCode
 from facewatch.fs.locks import file_lock, holder
-from facewatch.fs.mounts import file_system_of
+from facewatch.fs.mounts import Mount, file_system_of, mounted
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
 
 NOW = "2026-01-02T03:04:05Z"
@@ -234,6 +236,20 @@ def test_network_file_systems_are_told_apart(kind: str, tmp_path: Path) -> None:
     mounts = [SimpleNamespace(mountpoint="/", fstype="ext4"), SimpleNamespace(mountpoint=str(tmp_path), fstype=kind)]
     assert file_system_of(tmp_path / "sub" / "catalog.sqlite", mounts) == kind
     assert file_system_of(Path("/elsewhere/catalog.sqlite"), mounts) == "ext4"
+
+
+def test_what_is_mounted_is_read_from_the_kernel_as_psutil_reads_it(tmp_path: Path) -> None:
+    def seen(mounts: Iterable[Mount]) -> set[tuple[str, str]]:
+        return {(mount.mountpoint, mount.fstype) for mount in mounts}
+
+    theirs = seen(psutil.disk_partitions(all=True))
+    assert theirs <= seen(mounted())
+    assert seen(mounted(tmp_path / "absent")) == theirs
+    listed = tmp_path / "mounts"
+    listed.write_bytes(b"nas:/a /mnt/my\\040photos\\134\303\244 nfs4 rw,relatime 0 0\n/dev/sda1 / ext4 rw 0 0\n")
+    assert seen(mounted(listed)) == {("/mnt/my photos\\ä", "nfs4"), ("/", "ext4")}
+    listed.write_bytes(b"no such list\n")
+    assert seen(mounted(listed)) == theirs
 
 
 def test_a_catalog_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

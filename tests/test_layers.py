@@ -142,6 +142,21 @@ def test_the_app_imports_no_part_before_it_is_asked_for() -> None:
     assert loaded.isdisjoint({f"facewatch.{part}".encode() for part in parts} | {name.encode() for name in heavy})
 
 
+def test_a_scan_of_nothing_new_imports_little(tmp_path: Path) -> None:
+    """Its imports are nearly all that it takes time for."""
+    photos = tmp_path / "Photos"
+    photos.mkdir()
+    (photos / "notes.txt").write_text("no photo")
+    places = ["--catalog", str(tmp_path / "catalog.sqlite"), "--people", str(tmp_path / "People")]
+    code = "import sys; from facewatch.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    command = [sys.executable, "-P", "-c", code, "scan", "-q", *places, str(photos)]
+    outputs = [subprocess.run(command, check=True, capture_output=True, cwd=tmp_path).stdout for _ in range(2)]
+    loaded = set(outputs[-1].split())
+    parts = {"people.portraits", "people.from_folder", "people.apply", "indexing.pool", "indexing.indexer", "reports"}
+    heavy = {"lxml", "PIL", "scipy", "onnxruntime", "psutil", "socket", "multiprocessing"}
+    assert loaded.isdisjoint({f"facewatch.{part}".encode() for part in parts} | {name.encode() for name in heavy})
+
+
 def test_worker_processes_know_nothing_of_the_command_line() -> None:
     """What they import is imported once for each of them."""
     code = "import sys, facewatch.indexing.worker, facewatch.logs; print(*sys.modules)"

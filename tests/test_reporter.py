@@ -75,6 +75,19 @@ def test_a_pace_takes_the_same_memory_however_long_it_runs(steps: list[tuple[flo
         assert pace.photos_per_second >= 0
 
 
+def test_without_child_processes_the_memory_is_that_of_this_one() -> None:
+    code = """
+import sys
+from facewatch.watcher.reporter import memory_mb
+said = memory_mb()
+import psutil
+print(said, psutil.Process().memory_info().rss / 1e6)
+"""
+    out = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True).stdout
+    said, rss = map(float, out.split())
+    assert rss / 2 < said <= 1.01 * rss
+
+
 def test_the_memory_of_child_processes_counts() -> None:
     alone = psutil.Process().memory_info().rss / 1e6
     with subprocess.Popen(

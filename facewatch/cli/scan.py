@@ -10,7 +10,6 @@ import click
 
 from facewatch.cli.faces import NO_SCREEN, draw_people, screen_here
 from facewatch.cli.output import echo, print_json, progress_bar
-from facewatch.cli.people import write_contact_sheet
 from facewatch.cli.pictures import Screen
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.engines import ENGINE_HELP
@@ -140,10 +139,11 @@ class Found(NamedTuple):
 
 def show_found(app: App, result: ScanResult, screen: Screen, report: Callable[[Progress], None]) -> Found | None:
     """Write the contact sheet and return who is to be shown; None: the scan found nobody new."""
-    from facewatch.people.portraits import shown_people
-
     if not result.faces.n_new_people:
         return None
+    from facewatch.cli.people import write_contact_sheet
+    from facewatch.people.portraits import shown_people
+
     people = shown_people(app.catalog)
     sheet, note = None, ""
     try:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
@@ -124,8 +123,9 @@ def memory_limit(wanted_mb: int, *, proc: Path = Path("/proc"), cgroups: Path = 
         cgroups: where it reports on control groups.
     """
     limits = [wanted_mb * MB] if wanted_mb else []
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     # A tenth is left for what the kernel counts besides: its own tables, sockets, files that are being read.
-    limits += [limit // 10 * 9 for limit in _cgroup_limits(proc, cgroups) if limit < psutil.virtual_memory().total]
+    limits += [limit // 10 * 9 for limit in _cgroup_limits(proc, cgroups) if limit < total]
     return min(limits, default=None)
 
 

@@ -16,7 +16,6 @@ from facewatch.folders.following import follow
 from facewatch.folders.observed import Doubt, ReadBack
 from facewatch.folders.sync import Concluded
 from facewatch.people.dropped import keep_links, still_asked
-from facewatch.people.from_folder import Conclusions, Reading, concerned
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
@@ -24,7 +23,10 @@ if TYPE_CHECKING:
     from facewatch.folders.sync import PeopleFolder
     from facewatch.library.roots import Libraries
     from facewatch.people.apply import Corrections
+    from facewatch.people.from_folder import Reading
     from facewatch.types import OnDemand
+
+# What reads a meaning into the folder is imported where there is something to read: most syncs find it as it was left.
 
 log = logging.getLogger(__name__)
 
@@ -121,12 +123,15 @@ class FolderReader:
         if seen.n_changes and (doubt is not None or (self.mode is EditMode.ASK and not self._is_accepted)):
             return self._wait(seen, doubt)
         self._set_waiting(None)
-        reading = Reading()
-        if seen.observations:
-            corrections = self.corrections()
-            with corrections.following_later(), corrections.deciding() as decisions:
-                reading = Conclusions(self.catalog, decisions, self._is_away, self._reach).draw(seen)
-            self._tell(reading)
+        if not seen.observations:
+            set_asked(self.catalog, still_asked(self.catalog, ()))
+            return Concluded()
+        from facewatch.people.from_folder import Conclusions, concerned
+
+        corrections = self.corrections()
+        with corrections.following_later(), corrections.deciding() as decisions:
+            reading = Conclusions(self.catalog, decisions, self._is_away, self._reach).draw(seen)
+        self._tell(reading)
         set_asked(self.catalog, still_asked(self.catalog, reading.asked))
         people = frozenset[int]().union(*(one.people for one in reading.conclusions))
         return Concluded(people | concerned(seen), reading.held)
@@ -156,6 +161,7 @@ class FolderReader:
         if (fault := self.folder.fault()) is not None:
             raise FolderError(fault)
         from facewatch.people.corrections import Decisions
+        from facewatch.people.from_folder import Conclusions, Reading
 
         with self.catalog.snapshot() as trial:
             reading = Reading()
@@ -171,6 +177,8 @@ class FolderReader:
         return bool(seen.n_changes) and (seen.doubt is not None or self.mode is EditMode.ASK)
 
     def _wait(self, seen: ReadBack, doubt: Doubt | None) -> Concluded:
+        from facewatch.people.from_folder import Reading, concerned
+
         reading = Reading(doubt=doubt, n_changes=seen.n_changes, is_waiting=True)
         is_news = self._set_waiting(Waiting(seen.n_changes, doubt))
         self._keep(reading)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
-from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
 from facewatch.matching import Evidence, Gallery, MatchSettings, match_photo
 from facewatch.matching.member import MemberFaces
@@ -21,6 +20,7 @@ from facewatch.people.search import all_faces
 from facewatch.types import EngineInfo, Normalisation, Tier
 
 if TYPE_CHECKING:
+    from facewatch.clustering import Clusterer
     from facewatch.people.cluster_plan import Group
 
 _ATTEMPTS = 5

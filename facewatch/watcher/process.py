@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, MutableMapping
@@ -153,6 +152,8 @@ class Notifier:
     def _send(self, *lines: str) -> None:
         if self._address is None:
             return
+        import socket
+
         # A new socket for each message: the manager may have been restarted, and nothing is left open for workers.
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0)) as unix:

@@ -30,7 +30,7 @@ from facewatch.errors import CatalogError
 from facewatch.folders.model import LinkKind, kind_of_links
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, holder
-from facewatch.fs.mounts import Mount, file_system_of, is_folder
+from facewatch.fs.mounts import Mount, file_system_of, is_folder, mounted
 from facewatch.fs.sidecar import beside
 from facewatch.library.layout import distinct_roots
 from facewatch.library.scan import IGNORE_MARKERS, Rules
@@ -331,12 +331,6 @@ class Try:
 Check = Callable[["Case"], Iterable[Finding]]
 
 
-def _mounts() -> Sequence[Mount]:
-    import psutil
-
-    return tuple(psutil.disk_partitions(all=True))
-
-
 def _free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
@@ -351,7 +345,7 @@ class World:
 
     proc: Path = Path("/proc")
     cgroups: Path = Path("/sys/fs/cgroup")
-    mounts: Callable[[], Sequence[Mount]] = _mounts
+    mounts: Callable[[], Sequence[Mount]] = mounted
     can: Callable[[str, int], bool] = os.access
     """Whether this process may do that with a path (os.R_OK and so on)."""
     free_bytes: Callable[[Path], int] = _free_bytes

@@ -52,6 +52,10 @@ their licences.
 |---|---|---|
 {packages}
 
+Installed only where somebody asks for it: openvino (`facewatch[openvino]`), under Apache-2.0. It wants
+openvino-telemetry (Apache-2.0), which reports use to its maker: facewatch does without, and keeps it from being
+imported.
+
 ## Models
 
 A model has a licence of its own, whatever the code around it has.

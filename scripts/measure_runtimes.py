@@ -1,17 +1,15 @@
-"""Measure other ways to run a pack's networks: 8 bits (static QDQ) by onnxruntime, and OpenVINO where it is installed.
+"""Measure the ways to run a pack's networks: 8 bits (static QDQ) by onnxruntime, and OpenVINO where it is installed.
 
     scripts/measure_runtimes ../shared/models/buffalo_sc_dq --crops /tmp/crops.npz
 
-The crops (RGB, uint8, shape (n, 112, 112, 3)) and whose they are come from LFW when the file is not there. OpenVINO
-is no package of facewatch: its wheel brings one that reports its use.
+The crops (RGB, uint8, shape (n, 112, 112, 3)) and whose they are come from LFW when the file is not there.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +21,9 @@ from numpy.typing import NDArray
 
 from facewatch import decode
 from facewatch.engines import load_engine
+from facewatch.engines.openvino_network import OpenVinoNetwork, Precision, import_openvino
 from facewatch.engines.prelu import without_prelu
+from facewatch.engines.scrfd import with_joined_convolutions
 from facewatch.engines.sessions import open_session
 from facewatch.models.packs import find_pack
 
@@ -31,6 +31,11 @@ Floats = NDArray[np.float32]
 Network = Callable[[Floats], Floats]
 
 N_CALIBRATION = 100
+SEARCHES = ((480, 640), (96, 128))
+"""Height and width in pixels of what is searched of a photo."""
+
+PRECISIONS: tuple[Precision, ...] = ("f32", "bf16")
+
 OPSET = 13
 """The first in which 8-bit numbers can have a scale for each channel."""
 
@@ -48,13 +53,18 @@ def main(pack: str, file: Path, photos: Path, most: int) -> None:
     click.echo("| recogniser | ms a face | cosine to 32 bits, median and worst of a hundred | true pairs at 1e-4 |")
     click.echo("|---|---|---|---|")
     exact: Floats | None = None
-    for name, network in networks(find_pack(pack, Path()).recogniser.read_bytes(), inputs[-N_CALIBRATION:]):
+    models = find_pack(pack, Path())
+    for name, network in networks(models.recogniser.read_bytes(), inputs[-N_CALIBRATION:]):
         vectors = np.concatenate([network(one[None]) for one in inputs[:most]])
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         exact = vectors if exact is None else exact
         middle, worst = np.percentile((vectors * exact).sum(axis=1), (50, 1))
         took, share = milliseconds(network, inputs[:1]), true_pairs(vectors, people[:most])
         click.echo(f"| {name} | {took:.1f} | {middle:.4f}, {worst:.4f} | {100 * share:.1f} % |")
+    click.echo("\n| detector | ms a photo |\n|---|---|")
+    pixels = [np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32) for size in SEARCHES]
+    for name, search in detectors(models.detector.read_bytes()):
+        click.echo(f"| {name} | {sum(search_milliseconds(search, pixels)):.1f} |")
 
 
 def networks(model: bytes, calibration: Floats) -> Iterator[tuple[str, Network]]:
@@ -64,8 +74,19 @@ def networks(model: bytes, calibration: Floats) -> Iterator[tuple[str, Network]]
     for name, content in (("8 bits", model), ("8 bits, PReLU rewritten", without_prelu(model))):
         yield name, by_onnxruntime(quantised(content, calibration))
     if importlib.util.find_spec("openvino"):
-        for precision in ("f32", "bf16"):
+        for precision in PRECISIONS:
             yield f"OpenVINO, {precision}", by_openvino(model, precision)
+
+
+def detectors(model: bytes) -> Iterator[tuple[str, Network]]:
+    """Yield the ways to run a detector, by name; OpenVINO is faster where it compiles a network for each size."""
+    yield "32 bits", by_onnxruntime(model)
+    joined = with_joined_convolutions(model)
+    yield "32 bits, convolutions joined", by_onnxruntime(joined)
+    if importlib.util.find_spec("openvino"):
+        for precision in PRECISIONS:
+            yield f"OpenVINO, {precision}, one network", by_openvino_of(joined, precision, (None,))
+            yield f"OpenVINO, {precision}, one a size", by_openvino_of(joined, precision, SEARCHES)
 
 
 def by_onnxruntime(model: bytes) -> Network:
@@ -74,13 +95,23 @@ def by_onnxruntime(model: bytes) -> Network:
     return lambda x: np.asarray(session.run(None, {name: x})[0], np.float32)
 
 
-def by_openvino(model: bytes, precision: str) -> Network:
-    core: Any = importlib.import_module("openvino").Core()
-    network = core.read_model(model=model)
-    network.reshape([1, 3, 112, 112])
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": 1}
-    request = core.compile_model(network, "CPU", settings).create_infer_request()
-    return lambda x: np.array(next(iter(request.infer({0: x}).values())), np.float32)
+def by_openvino(model: bytes, precision: Precision) -> Network:
+    network = OpenVinoNetwork(model, precision=precision, n_threads=1)
+    return lambda x: network.run(None, {"": x})[0]
+
+
+def by_openvino_of(model: bytes, precision: Precision, sizes: Iterable[tuple[int, int] | None]) -> Network:
+    """Return a detector that is compiled for pictures of these sizes; None: of any."""
+    core: Any = import_openvino().Core()
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
+    requests: dict[tuple[int, ...] | None, Any] = {}
+    for size in sizes:
+        network = core.read_model(model=model)
+        network.reshape([1, 3, *(size or (-1, -1))])
+        requests[size] = core.compile_model(network, "CPU", settings).create_infer_request()
+    return lambda x: np.array(
+        next(iter(requests[x.shape[2:] if x.shape[2:] in requests else None].infer({0: x}).values()))
+    )
 
 
 def quantised(model: bytes, calibration: Floats) -> bytes:
@@ -118,6 +149,17 @@ def keep_crops(pack: str, photos: Path, file: Path) -> None:
 
 def as_input(crops: NDArray[np.uint8]) -> Floats:
     return np.ascontiguousarray(((crops.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2))
+
+
+def search_milliseconds(search: Network, pixels: Sequence[Floats], n: int = 60) -> list[float]:
+    """Return the median of the processor time that each search takes, in turns as photos have them."""
+    took: list[list[float]] = [[] for _ in pixels]
+    for _ in range(n):
+        for one, times in zip(pixels, took, strict=True):
+            started = time.process_time()
+            search(one)
+            times.append(time.process_time() - started)
+    return [1000 * float(np.median(times)) for times in took]
 
 
 def milliseconds(network: Network, x: Floats, n: int = 60) -> float:

@@ -26,6 +26,7 @@ FIRST_ENGINE = "face_recognition"
 class _Maker(NamedTuple):
     describe: Callable[[str, EngineOptions, Read], EngineInfo]
     load: Callable[[str, EngineOptions], Engine]
+    runtime: Callable[[str, EngineOptions], str] = lambda *_: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _standard() -> _Maker:
 def _advanced() -> _Maker:
     from facewatch.engines import arcface
 
-    return _Maker(arcface.describe, arcface.ArcFaceEngine)
+    return _Maker(arcface.describe, arcface.ArcFaceEngine, arcface.runtime_of)
 
 
 def _fake() -> _Maker:
@@ -109,6 +110,15 @@ def load_engine(name: str, options: EngineOptions = _NO_OPTIONS) -> Engine:
         EngineError: no engine of that name, or its files are absent or damaged.
     """
     return _kind(name).maker().load(name, options)
+
+
+def runtime_of(name: str, options: EngineOptions = _NO_OPTIONS) -> str:
+    """Return what runs the engine's recogniser, as text; empty: there is no choice.
+
+    Raises:
+        EngineError: no engine of that name, its files are absent, or the runtime of the settings cannot be used.
+    """
+    return _kind(name).maker().runtime(name, options)
 
 
 def worker_bytes(name: str) -> int:

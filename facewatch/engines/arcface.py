@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facewatch.boxes import SAME_FACE, overlaps
+from facewatch.engines.openvino_network import OpenVinoNetwork
 from facewatch.engines.options import EngineOptions
 from facewatch.engines.prelu import is_worth_it, without_prelu
 from facewatch.engines.preprocessing import STRETCHING, stretched
+from facewatch.engines.runtimes import Machine, Runtime, Try, Wish, choose_runtime, not_run, try_openvino
 from facewatch.engines.scrfd import open_scrfd, with_joined_convolutions
-from facewatch.engines.sessions import Sessions, is_on_cpu, is_out_of_memory, one_line
+from facewatch.engines.sessions import Sessions, is_built_for_cuda, is_on_cpu, is_out_of_memory, one_line
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.models.packs import Pack, find_pack, models_folder, sha256_of, state_of_pack
 from facewatch.modules import import_alone
@@ -162,6 +164,22 @@ def _info(models: ReadModels, read_as: str = "") -> EngineInfo:
     )
 
 
+def runtime_of(name: str, options: EngineOptions) -> str:
+    """Return what runs the recogniser, by what is known without loading anything: "openvino 2026.4.1, bf16".
+
+    Raises:
+        EngineError: the pack cannot be used, or not as the settings want it.
+    """
+    return str(_runtime(find_pack(name.removeprefix(PREFIX), models_folder(options.models)), options))
+
+
+def _runtime(pack: Pack, options: EngineOptions, *, attempt: Try | None = None) -> Runtime:
+    digest, folder = pack.sha256s[pack.recogniser.name], models_folder(options.models)
+    wish = Wish(options.runtime, options.device, pack.recogniser, digest, folder)
+    machine = Machine(lambda: is_built_for_cuda() and not Sessions(options.device, 1).is_on_cpu, attempt)
+    return choose_runtime(wish, machine)
+
+
 def _check_whole(pack: Pack) -> None:
     """Read the files once more before they are used: a flipped bit makes strangers one person, and nothing would show
     it.
@@ -195,7 +213,7 @@ class ArcFaceEngine:
         self._pack, self._info = pack, _info(_read(pack))
         self._sessions = Sessions(options.device, options.n_threads)
         self._detector = _load_detector(pack, self._sessions)
-        self._recogniser = Recogniser(pack, self._sessions)
+        self._recogniser = Recogniser(pack, self._sessions, _runtime(pack, options, attempt=try_openvino))
 
     @property
     def info(self) -> EngineInfo:
@@ -389,16 +407,33 @@ def _load_detector(pack: Pack, sessions: Sessions, *, is_on_cpu: bool = False) -
 class Recogniser:
     """An ArcFace-style network: aligned crops to unit vectors, in batches that the device's memory can hold."""
 
-    def __init__(self, pack: Pack, sessions: Sessions) -> None:
+    def __init__(self, pack: Pack, sessions: Sessions, runtime: Runtime | None = None) -> None:
+        """Load the network; None: as onnxruntime runs it.
+
+        Raises:
+            EngineError: it cannot be loaded, or not by the runtime that the settings name.
+        """
         aligning = ("insightface.utils", "insightface.utils.face_align")  # done by facewatch itself
         arcface = import_alone("insightface.model_zoo.arcface_onnx", without=aligning)
         self._pack, self._sessions = pack, sessions
-        self._network = arcface.ArcFaceONNX(str(pack.recogniser), session=self._load())
+        session = runtime and self._load_by_openvino(runtime)
+        self._network = arcface.ArcFaceONNX(str(pack.recogniser), session=session or self._load())
         self._batch = BATCH_FACES
 
     def _load(self, *, is_on_cpu: bool = False) -> Any:
         for_cpu = without_prelu if is_worth_it() else None
         return self._sessions.load(self._pack.recogniser, is_on_cpu=is_on_cpu, for_cpu=for_cpu)
+
+    def _load_by_openvino(self, runtime: Runtime) -> OpenVinoNetwork | None:
+        """Return the network; None: OpenVINO is not to run it, or cannot, and nobody asked for it."""
+        if not runtime.is_openvino:
+            return None
+        try:
+            model, n_threads = self._pack.recogniser.read_bytes(), self._sessions.n_threads
+            return OpenVinoNetwork(model, precision=runtime.precision, n_threads=n_threads)
+        except Exception as error:  # OpenVINO raises RuntimeError with a text of its own
+            not_run(runtime, self._pack.recogniser, error)
+            return None
 
     def embed(self, crops: Pixels) -> Floats:
         """Return the vectors of `embed_with_norms`."""

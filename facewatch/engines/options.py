@@ -28,6 +28,12 @@ OPTIONS = (
         'Where InsightFace runs: "cpu", "cuda" or "coreml"; "auto" is CUDA where onnxruntime has it, else the CPU.',
         ("auto", "cpu", "cuda", "coreml"),
     ),
+    Option(
+        "runtime",
+        'What runs InsightFace\'s recogniser: "onnxruntime"; "openvino" (pip install "facewatch[openvino]"); "auto": '
+        "openvino where it is installed, faster, and proved to give the same vectors. The CPU only.",
+        ("auto", "onnxruntime", "openvino"),
+    ),
 )
 
 
@@ -37,6 +43,8 @@ class EngineOptions:
 
     detector: str = "auto"
     device: str = "auto"
+    runtime: str = "onnxruntime"
+    """Not "auto": whoever loads an engine by hand gets the same numbers on every machine."""
     models: str = ""
     """Empty: where `models.models_folder` says."""
     n_threads: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,9 +50,13 @@ class Sessions:
         Raises:
             EngineError: onnxruntime here has none for this device.
         """
-        self._n_threads = n_threads
+        self.n_threads = n_threads
         self.device = device
         self.providers = choose_providers(device, _onnxruntime().get_available_providers())
+
+    @property
+    def is_on_cpu(self) -> bool:
+        return self.providers[0] == CPU
 
     def load(
         self,
@@ -70,7 +75,7 @@ class Sessions:
             model: str | bytes = os.fspath(path)
             if for_cpu is not None and providers[0] == CPU:
                 model = for_cpu(Path(path).read_bytes())
-            session = open_session(model, providers, n_threads=self._n_threads)
+            session = open_session(model, providers, n_threads=self.n_threads)
         except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
             raise EngineError(
                 f"{path}: not a model that can be used ({one_line(error)}); `facewatch models verify` shows which "
@@ -82,6 +87,13 @@ class Sessions:
                 f'{_REMEDIES.get(self.device, "")}, or set device = "auto"'
             )
         return session
+
+
+def is_built_for_cuda() -> bool:
+    """Whether the onnxruntime here has what CUDA needs, without importing it, which takes 0.1 s."""
+    spec = importlib.util.find_spec("onnxruntime")
+    places = (spec.submodule_search_locations if spec else None) or ()
+    return any(any(Path(place, "capi").glob("*onnxruntime_providers_cuda*")) for place in places)
 
 
 def choose_providers(device: str, available: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facewatch.catalog import Catalog, KnownEngine, PendingPhoto
-from facewatch.engines import FIRST_ENGINE, describe_engine
+from facewatch.engines import FIRST_ENGINE, describe_engine, runtime_of
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.fs.mounts import is_file
@@ -80,6 +80,7 @@ class WantedEngine:
         self._catalog = catalog
         self.settings = settings
         self._info = info
+        self._is_given = info is not None
         self._id: int | None = None
         self._tried: set[int] = set()
         """Photos that were looked for in this run: one whose file has just gone must not keep the rest waiting."""
@@ -114,6 +115,15 @@ class WantedEngine:
     def _read(self) -> Read:
         read = json.loads(self._catalog.settings.get(MODELS_READ) or "{}")
         return {read_as: ReadModels(*models) for read_as, models in read.items()}
+
+    @property
+    def runtime(self) -> str:
+        """What runs its recogniser, by what is known without loading it; empty: there is no choice.
+
+        Raises:
+            EngineError: its files are absent, or the runtime of the settings cannot be used.
+        """
+        return "" if self._is_given else runtime_of(self.name, self.settings.options)
 
     def info_of(self, known: KnownEngine) -> EngineInfo:
         """Return what identifies an engine of the catalog.

@@ -99,6 +99,7 @@ def status_row(status: Status) -> dict[str, Any]:
         "photos": paths.photos,
         "engine": engine.in_use,
         "engine_fault": engine.fault,
+        "engine_runtime": engine.runtime or None,
         "switch": asdict(engine.switch) if engine.switch else None,
         "aligned": paths.aligned,
         "runner": str(health.runner) if health.runner else None,
@@ -143,6 +144,8 @@ def status_facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     yield "people folder", paths.people_folder + ("" if paths.links == "symlink" else f" ({CALLED[paths.links]})")
     yield "catalog", paths.catalog
     yield "engine", current.engine.in_use
+    if current.engine.runtime:
+        yield "runtime", current.engine.runtime
     doing = doing_now(live, now) if live else ""
     yield "running", ": ".join(filter(None, (str(health.runner or "nothing"), doing)))
     if live and (waiting := queue(live)):

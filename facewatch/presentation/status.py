@@ -144,7 +144,7 @@ _HEADINGS = {
         "paused",
     ),
     "Catalog and backups": ("catalog", "disk", "last backup", "settings"),
-    "Engine and versions": ("engine", "memory", "versions"),
+    "Engine and versions": ("engine", "runtime", "memory", "versions"),
 }
 """Where each fact stands."""
 

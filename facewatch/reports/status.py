@@ -104,6 +104,8 @@ class EngineStatus:
     """Why the wanted one cannot be used."""
     switch: SwitchProgress | None
     """How far the change to another one is; None: the settings want the one in use."""
+    runtime: str = ""
+    """What runs the wanted one's recogniser; empty: there is no choice, or it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +200,7 @@ class StatusReport:
                 photos=[str(root) for root in roots],
                 aligned=[str(root) for root in catalog.roots.aligned()],
             ),
-            engine=EngineStatus(
-                in_use=catalog.engines.in_use_name() or self.engine.name,
-                fault=_engine_fault(self.engine),
-                switch=self.engine.switch_progress(),
-            ),
+            engine=_engine_status(catalog, self.engine),
             counts=counts_of(catalog),
             last_scan=_when(last) if last else None,
             faults=tuple(faulty),
@@ -348,12 +346,19 @@ def _newest_of(backups: Backups) -> tuple[str | None, str | None]:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z"), path
 
 
-def _engine_fault(engine: WantedEngine) -> str | None:
+def _engine_status(catalog: Catalog, engine: WantedEngine) -> EngineStatus:
+    runtime, fault = "", None
     try:
         _ = engine.info
+        runtime = engine.runtime
     except EngineError as error:
-        return str(error)
-    return None
+        fault = str(error)
+    return EngineStatus(
+        in_use=catalog.engines.in_use_name() or engine.name,
+        fault=fault,
+        switch=engine.switch_progress(),
+        runtime=runtime,
+    )
 
 
 def _when(run: Mapping[str, Any]) -> str:

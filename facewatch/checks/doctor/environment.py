@@ -32,7 +32,7 @@ from facewatch.checks.doctor.case import (
     shown,
     split_advice,
 )
-from facewatch.engines import FIRST_ENGINE, describe_engine, pack_of
+from facewatch.engines import FIRST_ENGINE, describe_engine, pack_of, runtime_of
 from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError, EngineError
 from facewatch.library.layout import check_places
@@ -393,12 +393,14 @@ def engine(case: Case) -> Iterator[Finding]:
     config = case.config
     options = EngineOptions(**{option.name: config[f"engine.{option.name}"] for option in OPTIONS})
     try:
-        info = describe_engine(name, options)
+        info, runtime = describe_engine(name, options), runtime_of(name, options)
     except (EngineError, OSError) as error:
         what, advice = split_advice(str(error))
         yield broken(MODELS, what, advice or "facewatch models lists the engines")
         return
     yield fine(MODELS, f"engine {name}: its files are here; {info.licence}")
+    if runtime:
+        yield fine(MODELS, f"its recogniser is run by {runtime}")
     yield from _difference(info, case.catalog.engines.all() if case.catalog else [])
 
 

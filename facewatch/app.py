@@ -229,9 +229,14 @@ class App:
     @cached_property
     def grouping(self) -> Grouping:
         """What groups the faces that belong to nobody."""
+        from facewatch.indexing.memory import grouping_room
         from facewatch.people.grouping import Grouping
 
-        return Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(self.config))
+        memory_mb = self.config["resources.memory_mb"]
+        return Grouping(
+            *(self.catalog, self.engine, self.identities, grouping_settings_of(self.config)),
+            room=lambda: grouping_room(memory_mb),
+        )
 
     @cached_property
     def names_reader(self) -> NamesReader:

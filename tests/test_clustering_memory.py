@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from synthetic import make_faces
 
 from facewatch import columns
-from facewatch.clustering import average, make_clusterer, neighbours, vectors
+from facewatch.clustering import average, base, make_clusterer, means, neighbours
 from facewatch.clustering import cells as cells_module
 from facewatch.clustering.average import group_sums
+from facewatch.clustering.graph import NeighbourGraph
+from facewatch.clustering.means import Room, means_within
 from facewatch.clustering.vectors import UnitVectors
 from facewatch.engines.arcface import NORMALISATION, THRESHOLDS
+from facewatch.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +38,7 @@ ALWAYS_THE_SAME = {
 def without_room(size: int) -> Iterator[None]:
     """Nothing is copied, and so little is worked out at a time that there are many parts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "COPIED_BYTES", 0)
+        patch.setattr(base, "means_within", lambda *_: means.LADDER[-1])
         patch.setattr(average, "VECTORS_AT_ONCE", size)
         patch.setattr(columns, "ROWS_AT_ONCE", size)
         patch.setattr(neighbours, "ASKED_AT_ONCE", size)
@@ -98,3 +101,50 @@ def test_vectors_that_are_worked_out_are_those_of_a_copy() -> None:
     for chosen in some:
         assert found[chosen].tolist() == copy[chosen].tolist()
     assert found.take(np.array([4, 2]))[:].tolist() == copy[[4, 2]].tolist()
+
+
+# A limit
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_faces=st.integers(1, 60),
+    limit=st.integers(0, 3 * means.BASE_BYTES),
+    held=st.integers(0, means.BASE_BYTES // 4),
+)
+@settings(max_examples=40, deadline=None)
+def test_with_any_limit_of_memory_groups_are_the_same_or_nothing_is_done(
+    seed: int, n_faces: int, limit: int, held: int
+) -> None:
+    library, graph = make_faces(n_faces, seed), NeighbourGraph(ceiling=THRESHOLDS.cluster)
+    expected = make_clusterer("whispers", **ALWAYS_THE_SAME).fit_predict(library.embeddings, photos=library.photos)
+    limited = make_clusterer("whispers", graph=graph, room=lambda: Room(limit, held), **ALWAYS_THE_SAME)
+    try:
+        found = limited.fit_predict(library.embeddings, photos=library.photos, ids=np.arange(n_faces))
+    except EngineError:
+        assert limit - held < means.LADDER[-1].bytes_for(n_faces, 512, 64)
+        assert graph.n_faces == 0
+        assert not hasattr(limited, "labels_")
+    else:
+        assert found.tolist() == expected.tolist()
+
+
+def test_the_less_memory_there_is_the_less_is_taken() -> None:
+    needs = [one.bytes_for(100_000, 512, 64) for one in means.LADDER]
+    assert needs == sorted(needs, reverse=True)
+    assert [means_within(Room(need), 100_000, 512, 64) for need in needs] == list(means.LADDER)
+    assert means_within(None, 10**7, 512, 64) == means.LADDER[0]
+
+
+def test_too_little_memory_is_refused_with_what_would_do() -> None:
+    room = Room(limit=1_000_000_000, held=300_000_000)
+    with pytest.raises(EngineError) as caught:
+        means_within(room, 1_000_000, 512, 64)
+    least = means.LADDER[-1].bytes_for(1_000_000, 512, 64)
+    assert str(caught.value) == (
+        f"grouping 1,000,000 faces takes about {least // 10**6} MB of memory beside the 300 MB that facewatch holds, "
+        "and it may take 1000 MB; raise resources.memory_mb (or the container's limit) to "
+        f"{(least + room.held) // 10**6} MB"
+    )
+    enough = Room((least // 10**6 + 300) * 10**6, room.held)
+    assert means_within(enough, 1_000_000, 512, 64) == means.LADDER[-1]

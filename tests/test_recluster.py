@@ -20,7 +20,7 @@ from test_rules import is_machine_made, without_the_unmade
 from facewatch import ids
 from facewatch.app import App
 from facewatch.config import load_config
-from facewatch.errors import ConfigError, DecisionError, NotKnownError, OutdatedError
+from facewatch.errors import ConfigError, DecisionError, EngineError, NotKnownError, OutdatedError
 from facewatch.people.recluster_preview import ChangedPerson, Fate, ReclusterPreview
 from facewatch.settings import with_recluster
 from facewatch.types import Tier
@@ -459,3 +459,13 @@ def test_the_command_takes_the_parameters_of_the_method(loosely: Library, run: A
     assert "- n_clusters: dbscan has no such parameter" in answer.err
     row = json.loads(run("recluster", "--method", "dbscan", "--eps", "0.2", "--dry-run", "--json").out)
     assert (row["settings"]["eps"], row["people"]) == (0.2, [])
+
+
+def test_too_little_memory_leaves_everybody_as_they_were(loose_group: Library) -> None:
+    library = loose_group
+    with library.app(LOOSE | {"resources.memory_mb": 1}, engine=AlikeEngine()) as app:
+        before = state_of(app)
+        for group in (app.grouping.recluster, app.reclusterer().recluster):
+            with pytest.raises(EngineError, match=r"raise resources\.memory_mb"):
+                group()
+        assert state_of(app) == before

@@ -180,6 +180,7 @@ class Catalog(Tables):
 
     def _open_tables(self) -> None:
         super().__init__(self._db)
+        self.faces.path = self.path
         self.provenance = Provenance(self._db)
         self.tiles = Tiles(self._db)
 

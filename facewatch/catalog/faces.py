@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.catalog.engines import SIGHTING_COLUMNS
-from facewatch.catalog.opening import TableAccess
+from facewatch.catalog.opening import TableAccess, clear_errors
 from facewatch.columns import Columns
+from facewatch.fs.mapped import GrowingRows
 from facewatch.types import Analysis, Box, Face, Tier
 
 NOBODY = 0
@@ -130,6 +132,9 @@ class SeenFaces:
 class Faces(TableAccess):
     """The tables faces, embeddings, analyses, sightings and marks."""
 
+    path = Path()
+    """Of the catalog: vectors of very many faces lie in a file beside it while they are needed."""
+
     def is_analysed(self, photo_id: int, engine_id: int) -> bool:
         return (
             self._first("SELECT 1 FROM analyses WHERE photo_id = ? AND engine_id = ?", [photo_id, engine_id])
@@ -238,7 +243,10 @@ class Faces(TableAccess):
 
         Or those of one photo, of these people (NOBODY: the pool), of these ids, or of anybody (`is_assigned`). Faces
         that a user took out (`Mark`) are not among them; faces of somebody in references that lie in no library are
-        with `with_references`.
+        with `with_references`. The vectors of very many are mapped from a file, and cannot be changed.
+
+        Raises:
+            DiskFullError: there is no room for that file.
         """
         where, arguments = _chosen(photo_id, people, faces, is_assigned=is_assigned, with_references=with_references)
         # Ordered as the index of the embeddings is, so that SQLite need not sort the vectors; but it would go through
@@ -248,9 +256,14 @@ class Faces(TableAccess):
             f"SELECT {_FACTS}, e.vector {_FACTS_FROM} WHERE {where} AND f.is_current AND {_UNMARKED} ORDER BY {order}",
             [engine_id, *arguments],
         )
-        # Some at a time: the rows of all faces take twice as much memory as their arrays.
-        tables = [_table_of(rows, n_dims) for rows in iter(lambda: found.fetchmany(_ROWS_AT_ONCE), [])]
-        return FaceTable.together(tables) if tables else _table_of([], n_dims)
+        tables, vectors = [_table_of([], 0)], GrowingRows(n_dims, self.path.parent)
+        with clear_errors(self.path):
+            # Some at a time: the rows of all faces take twice as much memory as their arrays.
+            for rows in iter(lambda: found.fetchmany(_ROWS_AT_ONCE), []):
+                table = _table_of(rows, n_dims)
+                vectors.add(table.embeddings)
+                tables.append(replace(table, embeddings=table.embeddings[:, :0].copy()))
+            return replace(FaceTable.together(tables), embeddings=vectors.array())
 
     def load_with(
         self,

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from facewatch.types import Floats, Ints
+    from facewatch.types import Ints, Vectors
 
 METHODS = {
     "whispers": ("whispers", "WhispersClusterer"),
@@ -49,7 +49,7 @@ class Clusterer(Protocol):
 
     labels_: Ints
 
-    def fit_predict(self, embeddings: Floats, *, photos: Ints, ids: Ints | None = None) -> Ints:
+    def fit_predict(self, embeddings: Vectors, *, photos: Ints, ids: Ints | None = None) -> Ints:
         """Return one label per face, -1 is noise; two faces of one photo never get one label.
 
         Args:

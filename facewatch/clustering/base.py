@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from facewatch.columns import slices
+
 from .average import NOISE, FaceSet, JoinRules
 from .copies import SAME, Places, near_pictures, places_of, places_of_originals, same_pictures, without_copies
-from .graph import NeighbourGraph, row_checksums
+from .graph import ROWS_AT_ONCE, NeighbourGraph, row_checksums
+from .means import Means, Room, means_within
 from .normalised import refine_normalised
-from .vectors import taken, unit_vectors
+from .vectors import as_floats, taken, unit_vectors
 from .verify import refine, rows_of, without_small
 
 if TYPE_CHECKING:
@@ -65,6 +69,8 @@ class GraphClusterer:
     """How similarities are normalised by strangers; None: they are used as they come."""
     graph: NeighbourGraph | None = field(default=None, repr=False, compare=False)
     """Neighbours that are kept from one time to the next, of faces with ids."""
+    room: Callable[[], Room | None] = field(default=lambda: None, repr=False, compare=False)
+    """Returns the memory that grouping may take; None: as much as there is. With less the groups are the same."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.ceiling < np.sqrt(2.0):
@@ -77,7 +83,7 @@ class GraphClusterer:
                 f"{self.n_neighbours} up to {self.ceiling} are needed"
             )
 
-    def fit_predict(self, embeddings: Floats, *, photos: Ints, ids: Ints | None = None) -> Ints:
+    def fit_predict(self, embeddings: Vectors, *, photos: Ints, ids: Ints | None = None) -> Ints:
         """Return one label per face, -1 is noise; the largest cluster is 0.
 
         The faces are put into an order of their own first, so that the order in which they come changes nothing but
@@ -90,9 +96,12 @@ class GraphClusterer:
 
         Raises:
             ValueError: shapes do not fit, an embedding is not finite or not of length 1, or an id is there twice.
+            EngineError: there is too little memory for it.
         """
-        embeddings, photos = np.asarray(embeddings, dtype=np.float32), np.asarray(photos, dtype=np.int64)
+        embeddings, photos = as_floats(embeddings), np.asarray(photos, dtype=np.int64)
         lengths = _checked_lengths(embeddings, photos)
+        n_kept = self.graph.n_neighbours if self.graph else self.n_neighbours
+        means = means_within(self.room(), len(embeddings), embeddings.shape[1], n_kept)
         checksums = row_checksums(embeddings)
         order = np.lexsort((photos, checksums))
         first, same = np.unique(same_pictures(checksums[order], photos[order]), return_inverse=True)
@@ -100,7 +109,8 @@ class GraphClusterer:
         ids = None if ids is None else np.asarray(ids, dtype=np.int64)[rows]
         labels = np.empty(len(embeddings), dtype=np.int64)
         # Within 1e-3 of 1 is not good enough for the mean of a thousand cosines.
-        labels[order] = self._labels(unit_vectors(embeddings, rows, lengths[rows]), ids, places, same)
+        vectors = unit_vectors(embeddings, rows, lengths[rows], copied_bytes=means.copied_bytes)
+        labels[order] = self._labels(vectors, ids, places, same, means)
         self.labels_ = _largest_first(labels)
         return self.labels_
 
@@ -108,16 +118,16 @@ class GraphClusterer:
         """Return a first guess, one label per face, -1 is noise; too large clusters are cut later."""
         raise NotImplementedError
 
-    def _graph_over(self, embeddings: Vectors, ids: Ints | None) -> csr_matrix:
+    def _graph_over(self, embeddings: Vectors, ids: Ints | None, means: Means) -> csr_matrix:
         """Return the edges up to the ceiling, from the graph that is kept when there is one and the ids are known."""
         if self.graph is None or ids is None:
             fresh = NeighbourGraph(ceiling=self.ceiling, n_neighbours=self.n_neighbours)
-            return fresh.update(np.arange(len(embeddings)), embeddings)
-        return trimmed(self.graph.update(ids, embeddings), self.ceiling)
+            return fresh.update(np.arange(len(embeddings)), embeddings, means)
+        return trimmed(self.graph.update(ids, embeddings, means), self.ceiling)
 
-    def _labels(self, embeddings: Vectors, ids: Ints | None, places: Places, same: Ints) -> Ints:
+    def _labels(self, embeddings: Vectors, ids: Ints | None, places: Places, same: Ints, means: Means) -> Ints:
         """Return the label of each face, given which of these is the same picture."""
-        graph = self._graph_over(embeddings, ids)
+        graph = self._graph_over(embeddings, ids, means)
         original = near_pictures(trimmed(graph, self.copy), places)
         originals, row_of = np.unique(original, return_inverse=True)
         if len(originals) < len(same):
@@ -164,11 +174,14 @@ def decades(n_faces: int) -> float:
     return max(0.0, float(np.log10(max(1, n_faces) / SURE_FACES)))
 
 
-def _checked_lengths(embeddings: Floats, photos: Ints) -> Floats:
+def _checked_lengths(embeddings: Vectors, photos: Ints) -> Floats:
     """Return the length of each embedding."""
-    if embeddings.ndim != 2 or photos.shape != embeddings.shape[:1]:
+    if len(embeddings.shape) != 2 or photos.shape != embeddings.shape[:1]:
         raise ValueError(f"one photo per embedding: got shapes {embeddings.shape} and {photos.shape}")
-    lengths: Floats = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
+    lengths = np.empty(len(photos), np.float32)
+    for some in slices(len(lengths), ROWS_AT_ONCE):
+        vectors = embeddings[some]
+        lengths[some] = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     if not np.isfinite(lengths).all():
         raise ValueError("embeddings must be finite numbers")
     if (abs(lengths - 1.0) > NORM_TOLERANCE).any():

@@ -11,8 +11,10 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from facewatch.fs.atomic import replacing
 
+from .means import USUAL, Means
 from .neighbours import NearestSearch
 from .packing import Packing
+from .vectors import as_floats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +93,7 @@ class NeighbourGraph:
             pass  # as if nothing had been kept
         return graph
 
-    def update(self, ids: Ints, embeddings: Vectors) -> csr_matrix:
+    def update(self, ids: Ints, embeddings: Vectors, means: Means = USUAL) -> csr_matrix:
         """Return the graph over exactly these faces: symmetric CSR of distances, float64, nothing on the diagonal.
 
         An edge is there when its distance is at most the ceiling and either end counts the other among its
@@ -101,11 +103,12 @@ class NeighbourGraph:
         Args:
             ids: what the faces are known by, any integers, shape (n_faces,). Rows of the graph come in this order.
             embeddings: unit vectors, float32, shape (n_faces, n_dims).
+            means: how it is gone about; the answer is the same.
 
         Raises:
             ValueError: shapes do not fit, or an id is there twice.
         """
-        ids = np.asarray(ids, dtype=np.int64)
+        ids, embeddings = np.asarray(ids, dtype=np.int64), as_floats(embeddings)
         if len(embeddings.shape) != 2 or ids.shape != embeddings.shape[:1]:
             raise ValueError(f"one id per embedding: got shapes {ids.shape} and {embeddings.shape}")
         if len(np.unique(ids)) != len(ids):
@@ -116,7 +119,9 @@ class NeighbourGraph:
         known, is_new, is_stale = self._known.only(ids[order], checksums[order], self.n_neighbours)
         packing = Packing(len(order))
         before = packing.pack(known.rows, known.distances, known.columns)
-        search = NearestSearch(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling)
+        search = NearestSearch(
+            *(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling), share=means.block_share
+        )
         packed = search.extend(before)
         self.recall = min(search.recall, 1.0 if is_new.all() else self.recall)
         del search

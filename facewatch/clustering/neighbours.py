@@ -20,7 +20,7 @@ from .packing import Packing, ranks
 from .sieve import Product, Sieve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -80,13 +80,24 @@ class NearestSearch:
     """
 
     def __init__(
-        self, embeddings: Vectors, order: Ints, is_new: Flags, is_stale: Flags, n_neighbours: int, ceiling: float
+        self,
+        embeddings: Vectors,
+        order: Ints,
+        is_new: Flags,
+        is_stale: Flags,
+        n_neighbours: int,
+        ceiling: float,
+        *,
+        share: float = 1.0,
     ) -> None:
+        """Args:
+        share: how many candidates are collected and looked at, and how much work is listed, at a time: a share of what
+            is usual."""
         self.recall = 1.0
         """Share of the edges that were found, by a sample; 1: all pairs were compared."""
         self._embeddings, self._order = embeddings, order
         self._is_new, self._is_wanting = is_new, is_new | is_stale
-        self._n_neighbours, self._ceiling = n_neighbours, ceiling
+        self._n_neighbours, self._ceiling, self._share = n_neighbours, ceiling, share
         self._packing = Packing(len(order))
         # Vectors need not be of length 1 exactly.
         off = max((_farthest_from_1(embeddings[some]) for some in slices(len(embeddings), BLOCK_COLUMNS)), default=0.0)
@@ -140,7 +151,7 @@ class NearestSearch:
         position[self._order] = np.arange(len(self._order))
         probing, members = position[cells.wanting], _by_cell(position, cells.labels)
         for probes in (cells.probes[:, :1], cells.probes[:, 1:]):
-            for first, end in _ranges(probes, ASKED_AT_ONCE):
+            for first, end in _ranges(probes, self._sized(ASKED_AT_ONCE)):
                 asking = _asking(probing, probes, first, end)
                 yield [
                     (columns, _split(asking[cell], BLOCK_COLUMNS))
@@ -151,17 +162,18 @@ class NearestSearch:
     def _compare(self, columns: Ints, others: Sequence[Ints]) -> None:
         """Collect the near pairs of some faces with others, perhaps themselves."""
         product = self._sieve.against(self._order[columns]) if self._sieve else None
-        vectors: Floats | None = None
+        of_columns = _Side(columns, self._vectors)
         for block in others:
             for rows in _split(block, BLOCK_ROWS):
+                of_rows = _Side(rows, self._vectors)
                 found = self._sieved(product, rows, columns) if product else None
                 if found is None:
-                    vectors = self._vectors(columns) if vectors is None else vectors
-                    found = self._alike(rows, columns, vectors)
+                    found = self._alike(of_rows, of_columns)
                 near, far = rows[found[0]], columns[found[1]]
                 # Among themselves, each pair comes twice.
                 is_other = near < far if block is columns else near != far
-                self._collect(near[is_other], far[is_other])
+                distances = _distances(of_rows, found[0][is_other], of_columns, found[1][is_other])
+                self._collect(near[is_other], distances, far[is_other])
 
     def _sieved(self, product: Product, rows: Ints, columns: Ints) -> tuple[Ints, Ints] | None:
         """Return which pairs of a block may be near; None: too many."""
@@ -170,10 +182,11 @@ class NearestSearch:
         found = self._above(bounds, *(self._sieve.least_of(self._bar[faces]) for faces in (rows, columns)))
         return found if len(found[0]) <= bounds.size / DENSE else None
 
-    def _alike(self, rows: Ints, columns: Ints, vectors: Floats) -> tuple[Ints, Ints]:
+    def _alike(self, of_rows: _Side, of_columns: _Side) -> tuple[Ints, Ints]:
         """Return which pairs of a block are near."""
+        rows, columns = of_rows.faces, of_columns.faces
         cosines = self._own.room[: len(rows) * len(columns)].reshape(len(rows), len(columns))
-        np.matmul(self._vectors(rows), vectors.T, out=cosines)
+        np.matmul(of_rows.all(), of_columns.all().T, out=cosines)
         self._raise_bar(rows, cosines)
         self._raise_bar(columns, cosines.T)
         return self._above(cosines, self._bar[rows], self._bar[columns])
@@ -197,13 +210,15 @@ class NearestSearch:
         with self._lock:
             self._bar[faces[full]] = np.maximum(self._bar[faces[full]], last - 2.0 * np.float32(self._slack))
 
+    def _sized(self, usual: float) -> int:
+        return max(1, int(self._share * usual))
+
     def _vectors(self, positions: Ints) -> Floats:
         vectors: Floats = self._embeddings[self._order[positions]]
         return vectors
 
-    def _collect(self, rows: Ints, columns: Ints) -> None:
-        """Measure these pairs, and keep them for each end to which they are news."""
-        distances = self._distances(rows, columns)
+    def _collect(self, rows: Ints, distances: Floats, columns: Ints) -> None:
+        """Keep these pairs for each end to which they are news."""
         parts = []
         for ends, others in ((rows, columns), (columns, rows)):
             is_news = self._is_wanting[ends] | self._is_new[others]
@@ -211,7 +226,7 @@ class NearestSearch:
         with self._lock:
             self._batch += parts
             self._n_collected += sum(map(len, parts))
-            if self._n_collected >= max(MIN_BATCH, BATCH_SHARE * len(self._picked)):
+            if self._n_collected >= self._sized(max(MIN_BATCH, BATCH_SHARE * len(self._picked))):
                 self._pick()
 
     def _packed(self, rows: Ints, distances: Floats, columns: Ints) -> NDArray[np.uint64]:
@@ -225,7 +240,7 @@ class NearestSearch:
         packed.sort()
         n_picked = 0
         # What is worked out of each edge takes eight times its room.
-        for part in self._packing.parts(packed, PICKED_AT_ONCE):
+        for part in self._packing.parts(packed, self._sized(PICKED_AT_ONCE)):
             nearest = self._nearest_of(part)
             # Over what has been looked at.
             packed[n_picked : n_picked + len(nearest)] = nearest
@@ -244,15 +259,38 @@ class NearestSearch:
         nearest: NDArray[np.uint64] = packed[rank < self._n_neighbours]
         return nearest
 
-    def _distances(self, rows: Ints, columns: Ints) -> Floats:
-        """Return the lengths of the differences: near 1, a float32 cosine is too coarse (3e-4 in distance)."""
-        distances = np.empty(len(rows), dtype=np.float32)
-        for start in range(0, len(rows), PAIRS_AT_ONCE):
-            some = slice(start, start + PAIRS_AT_ONCE)
-            differences = self._vectors(rows[some])
-            differences -= self._vectors(columns[some])
-            distances[some] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
-        return distances
+
+class _Side:
+    """The faces along one side of blocks of pairs. Their vectors are taken together once many are needed: then they
+    stay in a processor's cache."""
+
+    def __init__(self, faces: Ints, vectors_of: Callable[[Ints], Floats]) -> None:
+        self.faces, self._vectors_of = faces, vectors_of
+        self._vectors: Floats | None = None
+        self._n_asked = 0
+
+    def all(self) -> Floats:
+        """Return the vectors of all."""
+        if self._vectors is None:
+            self._vectors = self._vectors_of(self.faces)
+        return self._vectors
+
+    def take(self, at: Ints) -> Floats:
+        """Return the vectors of some, as often as they are named."""
+        self._n_asked += len(at)
+        if self._vectors is None and self._n_asked <= len(self.faces):
+            return self._vectors_of(self.faces[at])
+        return self.all()[at]
+
+
+def _distances(of_rows: _Side, rows: Ints, of_columns: _Side, columns: Ints) -> Floats:
+    """Return the lengths of the differences: near 1, a float32 cosine is too coarse (3e-4 in distance)."""
+    distances = np.empty(len(rows), dtype=np.float32)
+    for some in slices(len(rows), PAIRS_AT_ONCE):
+        differences = of_rows.take(rows[some])
+        differences -= of_columns.take(columns[some])
+        distances[some] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+    return distances
 
 
 def _split(positions: Ints, size: int) -> list[Ints]:

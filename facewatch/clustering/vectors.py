@@ -8,30 +8,64 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .means import FLOAT_BYTES, USUAL
+
 if TYPE_CHECKING:
     from facewatch.cohort import Cohort
     from facewatch.types import Floats, Ints, Vectors
 
 
-COPIED_BYTES = 2**29
-"""Vectors of up to so many bytes are copied: 250 000 of 512 dimensions. Grouping takes a tenth longer without."""
-
-
-def unit_vectors(of: Vectors, rows: Ints, lengths: Floats) -> Vectors:
-    """Return some rows of others with a length of 1: a copy where that is small, else what works them out.
+def unit_vectors(of: Vectors, rows: Ints, lengths: Floats, *, copied_bytes: int) -> Vectors:
+    """Return some rows of others with a length of 1: a copy where that is at most so large, else what works them out.
 
     Args:
         lengths: what each of these rows is divided by, shape (n_rows,).
     """
     found = UnitVectors(of, rows, lengths)
-    is_small = len(rows) * of.shape[1] * np.dtype(np.float32).itemsize <= COPIED_BYTES
-    return found[:] if is_small else found
+    copy: Floats | None = found[:] if is_small(found, copied_bytes) else None
+    return found if copy is None else copy
+
+
+def some_of(vectors: Floats, rows: Ints) -> Vectors:
+    """Return these rows: a copy where that is small, else what takes them each time."""
+    found = Chosen(vectors, rows)
+    copy: Floats | None = found[:] if is_small(found, USUAL.copied_bytes) else None
+    return found if copy is None else copy
+
+
+def is_small(vectors: Vectors, n_bytes: int) -> bool:
+    """Whether a copy takes no more than so many bytes."""
+    return len(vectors) * vectors.shape[1] * FLOAT_BYTES <= n_bytes
+
+
+def as_floats(vectors: Vectors) -> Vectors:
+    """Return vectors of float32; what works them out gives those."""
+    return np.asarray(vectors, dtype=np.float32) if isinstance(vectors, np.ndarray) else vectors
 
 
 def taken(vectors: Vectors, rows: Ints) -> Vectors:
     """Return these rows, as a copy where the vectors are one."""
     chosen: Vectors = vectors.take(rows) if isinstance(vectors, UnitVectors) else vectors[rows]
     return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Some rows of others."""
+
+    of: Vectors
+    rows: Ints
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.rows), *self.of.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any, /) -> Floats:
+        vectors: Floats = self.of[self.rows[rows]]
+        return vectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from facewatch.clustering.means import Room as GroupingRoom
 from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
 
@@ -123,10 +125,32 @@ def memory_limit(wanted_mb: int, *, proc: Path = Path("/proc"), cgroups: Path = 
         cgroups: where it reports on control groups.
     """
     limits = [wanted_mb * MB] if wanted_mb else []
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    total = _machine_memory()
     # A tenth is left for what the kernel counts besides: its own tables, sockets, files that are being read.
     limits += [limit // 10 * 9 for limit in _cgroup_limits(proc, cgroups) if limit < total]
     return min(limits, default=None)
+
+
+def grouping_room(wanted_mb: int) -> GroupingRoom:
+    """Return the memory that grouping may take; what the settings do not say is nine tenths of the machine's."""
+    limit = memory_limit(wanted_mb)
+    return GroupingRoom(_machine_memory() // 10 * 9 if limit is None else limit, memory_held())
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory_held() -> int:
+    """Return how many bytes this process and its workers hold that the system cannot take back: no pages of files."""
+    import psutil
+
+    process, n_bytes = psutil.Process(), 0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.Error):  # it has ended
+            held = one.memory_info()
+            n_bytes += held.rss - getattr(held, "shared", 0)
+    return n_bytes
 
 
 def _cgroup_limits(proc: Path, cgroups: Path) -> Iterator[int]:

@@ -12,6 +12,7 @@ import numpy as np
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.clustering.twice import Pair, compare
+from facewatch.clustering.vectors import some_of
 from facewatch.matching import distances
 from facewatch.types import Match, distance_of
 
@@ -61,7 +62,7 @@ def plan_groups(
     rows = np.flatnonzero(is_grouped)
     if len(rows) < 2:
         return []
-    labels = clusterer().fit_predict(table.embeddings[rows], photos=table.photos[rows], ids=table.ids[rows])
+    labels = clusterer().fit_predict(some_of(table.embeddings, rows), photos=table.photos[rows], ids=table.ids[rows])
     homes = _homes(table.people[rows], labels)
     homes |= _homes_of_second_faces(table, [p for p in photos_of if p not in homes], homes, ceiling)
     settled = set(homes.values()) | set(labels[np.isin(table.ids[rows], list(rejections))].tolist())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from facewatch.catalog import Catalog, FaceTable, Person
     from facewatch.clustering import Clusterer
     from facewatch.clustering.graph import NeighbourGraph
+    from facewatch.clustering.means import Room
     from facewatch.indexing.engine import WantedEngine
     from facewatch.people.identities import FaceEngine, Identities, Reclustered
     from facewatch.types import Normalisation
@@ -70,12 +71,19 @@ class Grouping:
     """Groups the faces that belong to nobody into people."""
 
     def __init__(
-        self, catalog: Catalog, engine: WantedEngine, identities: Identities, settings: GroupingSettings
+        self,
+        catalog: Catalog,
+        engine: WantedEngine,
+        identities: Identities,
+        settings: GroupingSettings,
+        room: Callable[[], Room | None] = lambda: None,
     ) -> None:
+        """`room` returns the memory that grouping may take; None: as much as there is."""
         self._catalog = catalog
         self._engine = engine
         self._identities = identities
         self.settings = settings
+        self._room = room
         self._graph: NeighbourGraph | None = None
         """Who is near whom in the pool, kept so that new faces extend it."""
         self._has_graph_changed = False
@@ -93,7 +101,8 @@ class Grouping:
         """Group the pool into people.
 
         Raises:
-            EngineError: the engine is being changed; what is in use is not the one that the settings want.
+            EngineError: the engine is being changed; what is in use is not the one that the settings want; there is
+                too little memory.
         """
         self._engine.check_is_in_use("faces can be grouped")
         if not is_dry_run and not self._identities.is_in_run:
@@ -154,6 +163,7 @@ class Grouping:
             min_faces=settings.min_faces,
             normalisation=self._engine.normalisation,
             graph=self._graph,
+            room=self._room,
             **tuning,
         )
 

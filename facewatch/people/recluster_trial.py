@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Person
     from facewatch.clustering import Clusterer
     from facewatch.people.grouping import GroupingSettings
-    from facewatch.types import Floats, Ints
+    from facewatch.types import Ints, Vectors
 
 Report = Callable[[Progress], None]
 """Called from long work; must be quick."""
@@ -238,7 +238,7 @@ class Reporting:
     def labels_(self, labels: Ints) -> None:
         self.clusterer.labels_ = labels
 
-    def fit_predict(self, embeddings: Floats, *, photos: Ints, ids: Ints | None = None) -> Ints:
+    def fit_predict(self, embeddings: Vectors, *, photos: Ints, ids: Ints | None = None) -> Ints:
         self.n += 1
         note = f"round {self.n}" if self.n > 1 else ""
         self.report(Progress(0, 0, note, stage="grouping faces"))

@@ -1,0 +1,56 @@
+"""Large arrays that come in parts: from some size on they lie in a file, whose pages the system can take back."""
+
+from __future__ import annotations
+
+import os
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAPPED_BYTES = 2**28
+"""Arrays of more are mapped: 131 072 vectors of 512 dimensions."""
+
+
+class GrowingRows:
+    """An array of float32 whose rows come in parts.
+
+    The file has no name, so nothing of it is left when the array is let go, or the process is killed.
+    """
+
+    def __init__(self, n_columns: int, folder: Path) -> None:
+        """Where the folder cannot be written, the file is where the system has such files."""
+        self._n_columns, self._folder = n_columns, folder
+        self._parts: list[NDArray[np.float32]] = []
+        self._n_bytes = 0
+        self._file: IO[bytes] | None = None
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        """Append rows, shape (n_rows, n_columns)."""
+        self._parts.append(rows)
+        self._n_bytes += rows.nbytes
+        if self._n_bytes > MAPPED_BYTES:
+            self._write()
+
+    def array(self) -> NDArray[np.float32]:
+        """Return all rows, shape (n_rows, n_columns); no more can come. What lies in a file cannot be changed."""
+        if self._file is None:
+            return np.concatenate([np.empty((0, self._n_columns), np.float32), *self._parts])
+        with self._file as file:
+            file.flush()
+            n_rows = self._n_bytes // (self._n_columns * np.dtype(np.float32).itemsize)
+            # An ordinary array over the mapping: what is taken from a memmap is one again, which costs with every row.
+            return np.asarray(np.memmap(file, np.float32, "r", shape=(n_rows, self._n_columns)))
+
+    def _write(self) -> None:
+        if self._file is None:
+            folder = self._folder if os.access(self._folder, os.W_OK) else None
+            self._file = TemporaryFile(dir=folder)  # noqa: SIM115 - open until all rows have come
+        for part in self._parts:
+            self._file.write(np.ascontiguousarray(part).data)
+        self._parts = []

@@ -63,16 +63,20 @@ def plan_groups(
     if len(rows) < 2:
         return []
     labels = clusterer().fit_predict(some_of(table.embeddings, rows), photos=table.photos[rows], ids=table.ids[rows])
+    members_of, rows_of = _by_number(labels, rows), _by_number(table.people, np.arange(len(table)))
     homes = _homes(table.people[rows], labels)
     homes |= _homes_of_second_faces(table, [p for p in photos_of if p not in homes], homes, ceiling)
     settled = set(homes.values()) | set(labels[np.isin(table.ids[rows], list(rejections))].tolist())
-    enrolling = set(labels.tolist()) - {-1} - _second_clusters(table, rows, labels, settled, ceiling)
+    enrolling = set(labels.tolist()) - {-1} - _second_clusters(table, rows, labels, members_of, settled, ceiling)
+    people_at = defaultdict(list)
+    for person, home in homes.items():
+        people_at[home].append(person)
     groups = []
-    for label in sorted(enrolling, key=lambda label: int(rows[labels == label][0])):
-        members = rows[labels == label]
-        existing = sorted((p for p, home in homes.items() if home == label), key=_largest_first(table, staying))
-        others_of = _others_of(existing, table, rejections, cannot_links)
-        person_id, joining, leaving = _join(existing, photos_of, others_of, table, staying, ceiling)
+    for label in sorted(enrolling, key=lambda label: int(members_of[label][0])):
+        members = members_of[label]
+        existing = sorted(people_at[label], key=_largest_first(rows_of, staying))
+        others_of = _others_of(existing, table, rows_of, rejections, cannot_links)
+        person_id, joining, leaving = _join(existing, photos_of, others_of, table, rows_of, staying, ceiling)
         own = {p for p in (person_id, *joining) if p is not None}
         taken = set().union(*(photos_of[p] for p in own))
         free = members[is_free[members]].tolist()
@@ -121,7 +125,21 @@ def second_faces(
                 yield person_id, near, both
 
 
-def _second_clusters(table: FaceTable, rows: Ints, labels: Ints, settled: Collection[int], ceiling: float) -> set[int]:
+def _by_number(numbers: Ints, rows: Ints) -> dict[int, Ints]:
+    """Return the rows of each number, in their order."""
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    return dict(zip(found.tolist(), np.split(rows[order], starts[1:]), strict=False))
+
+
+def _second_clusters(
+    table: FaceTable,
+    rows: Ints,
+    labels: Ints,
+    members_of: Mapping[int, Ints],
+    settled: Collection[int],
+    ceiling: float,
+) -> set[int]:
     """Return the clusters, but those about which more is known, that hold nothing but second faces of another."""
     in_photo: dict[int, set[int]] = defaultdict(set)
     for photo, label in zip(table.photos[rows].tolist(), labels.tolist(), strict=True):
@@ -135,21 +153,20 @@ def _second_clusters(table: FaceTable, rows: Ints, labels: Ints, settled: Collec
     return {
         label
         for label, others in beside.items()
-        if others and label not in settled and _is_second(table, rows, labels, label, others, ceiling)
+        if others and label not in settled and _is_second(table, members_of, label, others, ceiling)
     }
 
 
 def _is_second(
     table: FaceTable,
-    rows: Ints,
-    labels: Ints,
+    members_of: Mapping[int, Ints],
     label: int,
     others: Iterable[int],
     ceiling: float,
 ) -> bool:
-    own = rows[labels == label]
+    own = members_of[label]
     for other in others:
-        theirs = rows[labels == other]
+        theirs = members_of[other]
         is_near = len(theirs) > len(own) and _are_near(table, own, theirs, ceiling)
         if is_near and compare(table.embeddings, table.photos, own, theirs, ceiling).may_wait:
             return True
@@ -173,11 +190,10 @@ def _are_near(table: FaceTable, rows: Ints, others: Ints, ceiling: float) -> boo
 def _homes(people: Ints, labels: Ints) -> dict[int, int]:
     """Return, for each person among the clustered faces, the cluster that holds most of it."""
     homes = {}
-    for person_id in np.unique(people[people != NOBODY]):
-        own = labels[(people == person_id) & (labels >= 0)]
-        if len(own):
-            found, counts = np.unique(own, return_counts=True)
-            homes[int(person_id)] = int(found[counts.argmax()])
+    is_home = (people != NOBODY) & (labels >= 0)
+    for person_id, own in _by_number(people[is_home], labels[is_home]).items():
+        found, counts = np.unique(own, return_counts=True)
+        homes[person_id] = int(found[counts.argmax()])
     return homes
 
 
@@ -203,19 +219,28 @@ def _homes_of_second_faces(
 def _others_of(
     people: Sequence[int],
     table: FaceTable,
+    rows_of: Mapping[int, Ints],
     rejections: Mapping[int, Collection[int]],
     cannot_links: Mapping[int, Collection[int]],
 ) -> dict[int, set[int]]:
     """Return whom each person is not, as users said of it or of one of its faces."""
     return {
-        p: set(cannot_links.get(p, ())).union(*(rejections.get(int(face), ()) for face in table.ids[table.people == p]))
+        p: set(cannot_links.get(p, ())).union(
+            *(rejections.get(face, ()) for face in table.ids[_rows_of_all(rows_of, [p])].tolist())
+        )
         for p in people
     }
 
 
-def _largest_first(table: FaceTable, staying: Collection[int]) -> Callable[[int], tuple[bool, int, int]]:
+def _rows_of_all(rows_of: Mapping[int, Ints], people: Collection[int]) -> Ints:
+    """Return the rows of these people, ascending."""
+    rows: Ints = np.sort(np.concatenate([np.empty(0, np.int64), *(rows_of[p] for p in people if p in rows_of)]))
+    return rows
+
+
+def _largest_first(rows_of: Mapping[int, Ints], staying: Collection[int]) -> Callable[[int], tuple[bool, int, int]]:
     """Return the order in which people stay: first those about whom users said something, then by their faces."""
-    return lambda person_id: (person_id not in staying, -int((table.people == person_id).sum()), person_id)
+    return lambda person_id: (person_id not in staying, -len(_rows_of_all(rows_of, [person_id])), person_id)
 
 
 def _join(
@@ -223,6 +248,7 @@ def _join(
     photos_of: Mapping[int, set[int]],
     others_of: Mapping[int, set[int]],
     table: FaceTable,
+    rows_of: Mapping[int, Ints],
     staying: Collection[int],
     ceiling: float,
 ) -> tuple[int | None, tuple[int, ...], tuple[int, ...]]:
@@ -237,7 +263,7 @@ def _join(
         own = (stays, *joining)
         is_other = other in staying or any(other in others_of[p] or p in others_of[other] for p in own)
         common = photos_of[other] & set().union(*(photos_of[p] for p in own))
-        mine, theirs = (np.flatnonzero(np.isin(table.people, people)) for people in (own, (other,)))
+        mine, theirs = (_rows_of_all(rows_of, people) for people in (own, (other,)))
         if not is_other and (not common or _is_one(table, mine, theirs, common, ceiling)):
             joining.append(other)
             leaving += theirs[np.isin(table.photos[theirs], list(common))].tolist()

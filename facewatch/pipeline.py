@@ -219,7 +219,7 @@ class Pipeline:
             self.libraries.arrived(root)
         for n_done in self.write_names():
             report(Progress(n_done, n_done, "", stage="writing names into sidecars"))
-        self.search.keep_up()
+        self.keep_up()
         self.engine.remember()
         return ScanResult(
             files=self._counts_of_files(scans, counts),
@@ -492,6 +492,12 @@ class Pipeline:
             return []
         with self.corrections().deciding() as decisions:
             return give_names(self.catalog, decisions)
+
+    def keep_up(self) -> None:
+        """Keep what makes questions quick up to date with the faces that have come or changed hands; next to no work
+        when none have."""
+        self.search.keep_up()
+        self.identities.keep_sketches()
 
     def rest(self) -> None:
         """Let go of the models and the gallery; they come back when a photo needs them."""

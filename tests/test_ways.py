@@ -72,6 +72,7 @@ BESIDE = {
     "facewatch/people/dropped.py": "whether it was answered which face of a dropped photo is meant",
     "facewatch/folders/asked.py": "of which dropped photos that is asked",
     "facewatch/folders/wanted.py": "which folders there are to be",
+    "facewatch/people/sketching.py": "what people look like, which `why` is told instead of all their faces",
     "facewatch/people/search.py": "the vectors that `search` reads are kept up",
     "facewatch/folders/extras.py": "whether it is one of people who have a folder together",
     "facewatch/folders/state.py": "whether the folder is as it was left",

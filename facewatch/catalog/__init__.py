@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from facewatch.catalog.drawn import DrawnBoxes
     from facewatch.catalog.integrity import Integrity
     from facewatch.catalog.lineage import Lineage
+    from facewatch.catalog.looks import Looks
     from facewatch.catalog.metadata import Metadata
     from facewatch.catalog.named import NamedPhotos
     from facewatch.catalog.person import PersonFaces
@@ -195,6 +196,12 @@ class Catalog(Tables):
         from facewatch.catalog.lineage import Lineage
 
         return Lineage(self._db)
+
+    @cached_property
+    def looks(self) -> Looks:
+        from facewatch.catalog.looks import Looks
+
+        return Looks(self._db)
 
     @cached_property
     def photo_search(self) -> PhotoSearch:

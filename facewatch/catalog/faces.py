@@ -300,6 +300,21 @@ class Faces(TableAccess):
             np.array(days, np.int64),
         )
 
+    def vectors(self, engine_id: int, faces: NDArray[np.int64], *, n_dims: int) -> NDArray[np.float32]:
+        """Return the unit vectors of these faces, whose ids are ascending, as an engine sees them, shape
+        (n_faces, n_dims).
+
+        Raises:
+            ValueError: it has not seen one of them.
+        """
+        rows = self._db.execute(
+            "SELECT vector FROM embeddings WHERE engine_id = ?"
+            " AND face_id IN (SELECT value FROM json_each(?)) ORDER BY face_id",
+            [engine_id, json.dumps(faces.tolist())],
+        )
+        matrix = np.frombuffer(b"".join(vector for (vector,) in rows), "<f4").reshape(len(faces), n_dims)
+        return matrix.astype(np.float32, copy=False)
+
     def best_of(self, people: Collection[int], most: int) -> dict[int, list[int]]:
         """Return the faces, at most so many each, by which these people are recognised: the one that stands for the
         person, then the best ones; only of photos that are in the library."""

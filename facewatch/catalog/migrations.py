@@ -686,3 +686,50 @@ def _faces_of_nobody(db: Database) -> None:
     """Let the index say what lists of faces without a person ask of each: a row is long, and there may be thousands."""
     db.execute("DROP INDEX faces_photo")
     db.execute("CREATE INDEX faces_photo ON faces(photo_id, is_current, tier, quality)")
+
+
+_LOOKS = """
+    CREATE TABLE looks (  -- what people look like, worked out from their faces; whatever changes there deletes the row
+        person_id INTEGER PRIMARY KEY REFERENCES people(id),
+        way TEXT NOT NULL,  -- how it was worked out: the engine, and the rule with its numbers
+        n_faces INTEGER NOT NULL,  -- that the person has
+        centroids BLOB NOT NULL,  -- unit vectors, little-endian float32, one behind the other
+        first TEXT NOT NULL  -- JSON: ids of the faces that stand for the person among strangers
+    ) STRICT
+"""
+_OF_FACE = "SELECT person_id FROM assignments WHERE face_id = {}"
+_ON_PHOTO = "SELECT a.person_id FROM faces f JOIN assignments a ON a.face_id = f.id WHERE f.photo_id = {}"
+
+
+def _deleting_looks(db: Database, table: str, column: str, watched: str, whose: str) -> None:
+    """Delete what the people of a row look like whenever it comes, goes, or has other values in the watched columns.
+
+    Args:
+        column: what the row says of whom it is about.
+        whose: the people, in SQL with {} for that.
+    """
+    is_other = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in watched.split(", "))
+    events = (
+        ("INSERT", ("NEW",), "1"),
+        ("DELETE", ("OLD",), "1"),
+        (f"UPDATE OF {watched}", ("OLD", "NEW"), is_other),
+    )
+    for event, sides, condition in events:
+        deleted = (f"DELETE FROM looks WHERE person_id IN ({whose.format(f'{side}.{column}')});" for side in sides)
+        db.execute(
+            f"CREATE TRIGGER {table}_looks_{event.split()[0].lower()} AFTER {event} ON {table} WHEN {condition} BEGIN "
+            + " ".join(deleted)
+            + " END"
+        )
+
+
+@MIGRATIONS(name="0020_looks")
+def _looks(db: Database) -> None:
+    """Keep what people look like: to explain one face, those of everybody took longest to read."""
+    db.execute(_LOOKS)
+    _deleting_looks(db, "assignments", "person_id", "person_id, face_id, source", "{}")
+    _deleting_looks(db, "faces", "id", "photo_id, is_current, tier, quality", _OF_FACE)
+    _deleting_looks(db, "embeddings", "face_id", "face_id, engine_id, vector", _OF_FACE)
+    _deleting_looks(db, "marks", "face_id", "face_id", _OF_FACE)
+    _deleting_looks(db, "photos", "id", "taken_at, is_reference", _ON_PHOTO)
+    _deleting_looks(db, "files", "photo_id", "photo_id", _ON_PHOTO)

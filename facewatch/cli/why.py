@@ -29,14 +29,15 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
       facewatch why holiday.jpg:2
       facewatch why f812 --json
     """
-    from facewatch.presentation.explain import compared_faces, face_lines, others_line, photo_lines
-    from facewatch.presentation.explain_row import explained_row
-
     with state.app() as app:
         explained = app.explainer().explain(what, is_complete=is_complete)
         if as_json:
+            from facewatch.presentation.explain_row import explained_row
+
             print_json(explained_row(explained))
             return
+        from facewatch.presentation.explain import compared_faces, face_lines, others_line, photo_lines
+
         echo("\n".join(photo_lines(explained)))
         drawn = draw_rows(app, screen_here(), list(map(compared_faces, explained.whys)))
         for one, faces in zip(explained.whys, drawn, strict=True):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facewatch.matching.aggregation import Aggregation, MatchSettings
 from facewatch.matching.lookalikes import Evidence, LookAlikes, Overlaps, Strangers, nearest_pairs
-from facewatch.matching.member import UNDATED, Member, MemberFaces, distances, stricter
+from facewatch.matching.member import UNDATED, Member, MemberFaces, Sketch, Unread, distances, stricter
 from facewatch.text import distinguished
 from facewatch.types import Match, MatchThresholds, Normalisation, Tier, cosine_of, distance_of
 
@@ -108,6 +109,7 @@ class Gallery:
         self._named: set[int] = set()
         self._overlaps = Overlaps(thresholds)
         self._look_alikes: list[LookAlikes] | None = None
+        self._unread: Unread | None = None
 
     def __len__(self) -> int:
         return len(self._people)
@@ -132,6 +134,20 @@ class Gallery:
         found, starts = np.unique(people[order], return_index=True)
         for person_id, own in zip(found, np.split(order, starts[1:]), strict=True):
             self._extend(int(person_id), faces.take(own))
+
+    def fill_sketched(self, sketches: Mapping[int, Sketch], unread: Unread) -> None:
+        """Add people of whom only a sketch is known by now; nobody is here yet."""
+        self._unread = unread
+        for person_id, sketch in sketches.items():
+            read = partial(unread.faces, person_id)
+            member = Member.of_sketch(sketch, read, reach=self._thresholds.centroid)
+            self._enter(person_id, member)
+            self._n_faces += member.n_faces
+            self._show(person_id, member)
+
+    def sketches(self) -> dict[int, Sketch]:
+        """Return what is asked of everybody first."""
+        return {person_id: member.sketched() for person_id, member in self._members.items()}
 
     def settle(self) -> None:
         """Keep no more faces of anybody than there are to compare with; for a gallery that will be asked often."""
@@ -190,18 +206,25 @@ class Gallery:
         member = self._member(person_id)
         member.extend(faces)
         self._n_faces += len(faces)
+        self._show(person_id, member)
+
+    def _show(self, person_id: int, member: Member) -> None:
+        """Compare with what the person looks like now."""
         self._centroids[self._rows[person_id]] = member.centroids[0]
         self._set_further(person_id, member.centroids[1:])
         self._look_alikes = None
 
     def _member(self, person_id: int) -> Member:
         if person_id not in self._members:
-            self._members[person_id] = Member(self._centroids.shape[1], reach=self._thresholds.centroid)
-            self._rows[person_id] = len(self._people)
-            self._people.append(person_id)
-            if len(self._people) > len(self._centroids):
-                self._centroids = np.concatenate([self._centroids, np.empty_like(self._centroids)])
+            self._enter(person_id, Member(self._centroids.shape[1], reach=self._thresholds.centroid))
         return self._members[person_id]
+
+    def _enter(self, person_id: int, member: Member) -> None:
+        self._members[person_id] = member
+        self._rows[person_id] = len(self._people)
+        self._people.append(person_id)
+        if len(self._people) > len(self._centroids):
+            self._centroids = np.concatenate([self._centroids, np.empty_like(self._centroids)])
 
     def _remove(self, person_id: int) -> None:
         if person_id not in self._members:
@@ -358,7 +381,7 @@ class Gallery:
 
     def strangers(self, normalisation: Normalisation) -> Strangers | None:
         """Return the people of now as strangers of each other; None: there is nobody."""
-        return Strangers(self._members, normalisation) if self._members else None
+        return Strangers(self._members, normalisation, self._unread) if self._members else None
 
     # --- look-alikes ---
 

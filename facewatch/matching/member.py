@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from facewatch.cohort import MOST_OF_ONE
 from facewatch.columns import Columns
 from facewatch.types import cosine_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from facewatch.types import Flags, Floats, Ints
 
 CONFIRMED_WEIGHT = 3.0
@@ -49,11 +53,34 @@ class MemberFaces(Columns):
         return good
 
 
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What is asked of a person first, worked out before from all faces: most are asked nothing else."""
+
+    n_faces: int
+    centroids: Floats
+    """`Member.centroids`, shape (n_centroids, n_dims)."""
+    first: Ints
+    """The faces of `Member.first_enrolling` that stand for the person among strangers, by their ids."""
+
+
+class Unread(Protocol):
+    """What sketches leave out, to be read when it is asked for."""
+
+    def faces(self, person_id: int) -> MemberFaces:
+        """Return all faces of a person, in order of their ids."""
+        ...
+
+    def vectors(self, ids: Ints) -> Floats:
+        """Return the vectors of faces, whose ids are ascending."""
+        ...
+
+
 class _Rows:
     """Faces in arrays that grow in place, thinned out when there are too many."""
 
     def __init__(self, n_dims: int) -> None:
-        self._room = _room(0, n_dims)
+        self._room = _no_room(n_dims)
         self._n = 0
 
     def __len__(self) -> int:
@@ -101,8 +128,29 @@ class Member:
         self._sum, self._poor_sum = np.zeros(n_dims, np.float32), np.zeros(n_dims, np.float32)
         self._centroids: Floats | None = None
         self._years: Years | None = None
+        self.sketch: Sketch | None = None
+        """All that is here; None: more is."""
+        self._read: Callable[[], MemberFaces] = _nothing
+
+    @classmethod
+    def of_sketch(cls, sketch: Sketch, read: Callable[[], MemberFaces], *, reach: float) -> Member:
+        """Return somebody of whom more than the sketch is read when it is asked for: all faces, in order of their
+        ids."""
+        member = cls(sketch.centroids.shape[1], reach=reach)
+        member.n_faces, member._centroids, member.sketch, member._read = sketch.n_faces, sketch.centroids, sketch, read
+        return member
+
+    def sketched(self) -> Sketch:
+        """Return what `of_sketch` makes the same person of."""
+        return self.sketch or Sketch(self.n_faces, self.centroids, self._first_enrolling(MOST_OF_ONE).ids)
+
+    def _complete(self) -> None:
+        if self.sketch is not None:
+            self.sketch, self.n_faces = None, 0
+            self.extend(self._read())
 
     def extend(self, faces: MemberFaces) -> None:
+        self._complete()
         weights = faces.weights * np.where(faces.confirmed, np.float32(CONFIRMED_WEIGHT), np.float32(1))
         self._sum += weights @ faces.embeddings
         self._take_in()
@@ -113,6 +161,7 @@ class Member:
 
     def _take_in(self) -> None:
         """Compare with the faces that wait from now on; of many only some are kept."""
+        self._complete()
         faces, self._waiting = self._waiting, None
         if faces is None:
             return
@@ -151,18 +200,26 @@ class Member:
     @property
     def enrolling(self) -> Floats:
         """The unit vectors of those that may start a person, or where there is none of all."""
+        return self._enrolling.embeddings
+
+    @property
+    def _enrolling(self) -> MemberFaces:
         exemplars = self.exemplars
         may = exemplars.weights > 0
-        return exemplars.embeddings[may] if may.any() else exemplars.embeddings
+        return exemplars.take(may) if may.any() else exemplars
 
     def first_enrolling(self, n: int) -> Floats:
         """Return the first of those."""
+        return self._first_enrolling(n).embeddings
+
+    def _first_enrolling(self, n: int) -> MemberFaces:
+        self._complete()
         if (faces := self._untouched) is not None and len(faces) < 2 * N_EXEMPLARS:
             # All of them are kept, so there is no need to take them in.
             rows = np.flatnonzero(faces.weights > 0)[:n]
             if len(rows):
-                return faces.embeddings[rows]
-        return self.enrolling[:n]
+                return faces.take(rows)
+        return self._enrolling.take(slice(0, n))
 
     @property
     def _untouched(self) -> MemberFaces | None:
@@ -192,6 +249,10 @@ class Member:
         if np.count_nonzero(is_far) < MIN_MODE:
             return middle[None]
         return np.concatenate([middle[None], find_modes(enrolling.take(is_far), self._cosine_reach)])
+
+
+def _nothing() -> MemberFaces:
+    raise ValueError("there is nothing to read")
 
 
 def _is_far(faces: MemberFaces, middle: Floats, cosine_reach: float) -> Flags:
@@ -251,6 +312,12 @@ def choose_exemplars(faces: MemberFaces, n: int) -> Ints:
 def _room(n: int, n_dims: int) -> MemberFaces:
     ids, days = np.empty((2, n), np.int64)
     return MemberFaces(np.empty((n, n_dims), np.float32), np.empty(n, np.float32), ids, np.empty(n, bool), days)
+
+
+@cache
+def _no_room(n_dims: int) -> MemberFaces:
+    """Return room for nothing; one for all, because most people of a gallery are never compared with anybody."""
+    return _room(0, n_dims)
 
 
 def _write(room: MemberFaces, start: int, faces: MemberFaces) -> None:

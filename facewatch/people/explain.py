@@ -300,7 +300,8 @@ class Explainer:
     def _of_photo(self, photo_id: int, engine: EngineInUse | None, only: Collection[int] | None) -> list[Why]:
         """Return why each face of a photo, or `only` each of these, is where it is; from left to right."""
         limits = self._engine.limits_of(engine.info) if engine else Limits()
-        with self._catalog.read():
+        # What is known of the people is read bit by bit.
+        with self._catalog.read_transaction():
             faces = self._catalog.faces.in_photo(photo_id)
             here = [int(str(face["face_id"])) for face in faces]
             assigned, decisions = self._provenance.assigned(here), self._provenance.decisions_about(here)

@@ -12,11 +12,11 @@ import numpy as np
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.errors import CatalogError
 from facewatch.matching import Evidence, Gallery, MatchSettings, match_photo
-from facewatch.matching.member import MemberFaces
 from facewatch.matching.nearness import distances_within
 from facewatch.matching.search import Block, Vectors
 from facewatch.people.births import not_born_yet
 from facewatch.people.search import all_faces
+from facewatch.people.sketching import Sketching, faces_of_members
 from facewatch.types import EngineInfo, Normalisation, Tier
 
 if TYPE_CHECKING:
@@ -130,10 +130,22 @@ class Identities:
         return self._gallery
 
     def gallery_for_few(self) -> Gallery:
-        """Return the same for a few questions; it need not be kept."""
+        """Return the same for a few questions, while the catalog stays as it is; it need not be kept."""
         if self._gallery is not None and self._catalog.version() == self._version:
             return self._gallery
-        return self._filled(self._load_known())
+        gallery = self._sketching().gallery(self.settings)
+        if gallery is None:
+            return self._filled(self._load_known())
+        gallery.set_named(self._catalog.people.names())
+        return gallery
+
+    def keep_sketches(self) -> None:
+        """Keep what `gallery_for_few` reads instead of all faces, as far as it is not there."""
+        if self._catalog.engines.in_use_id() == self._engine.id:
+            self._sketching().keep_up()
+
+    def _sketching(self) -> Sketching:
+        return Sketching(self._catalog, self._engine.id, self._engine.info)
 
     def _load_known(self) -> FaceTable:
         """Return the faces that belong to somebody, perhaps with others."""
@@ -425,13 +437,9 @@ def _report(n_pool: int, n_matched: int, groups: Sequence[Group], n_new_people: 
 
 def fill_gallery(gallery: Gallery, faces: FaceTable) -> None:
     """Add those faces that belong to somebody."""
-    gallery.fill(faces.people, _members(faces), np.flatnonzero(faces.people != NOBODY))
+    gallery.fill(faces.people, faces_of_members(faces), np.flatnonzero(faces.people != NOBODY))
 
 
 def put_faces(gallery: Gallery, person_id: int, faces: FaceTable) -> None:
     """Replace all that a gallery knows of one person by these faces."""
-    gallery.put(person_id, _members(faces))
-
-
-def _members(faces: FaceTable) -> MemberFaces:
-    return MemberFaces(faces.embeddings, faces.weights, faces.ids, confirmed=faces.by_user, days=faces.days)
+    gallery.put(person_id, faces_of_members(faces))

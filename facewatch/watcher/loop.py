@@ -29,7 +29,6 @@ from facewatch.library import scan
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT, Libraries
 from facewatch.people.grouping import Grouping
-from facewatch.people.search import Search
 from facewatch.types import Progress
 from facewatch.watcher.debounce import StillPaths
 from facewatch.watcher.events import Events
@@ -78,6 +77,8 @@ class MainJob(Protocol):
 
     def give_names(self) -> list[str]: ...
 
+    def keep_up(self) -> None: ...
+
     def rest(self) -> None: ...
 
 
@@ -95,9 +96,6 @@ class Parts(Protocol):
 
     @property
     def grouping(self) -> Grouping: ...
-
-    @property
-    def search(self) -> Search: ...
 
     @property
     def pipeline(self) -> MainJob: ...
@@ -494,7 +492,7 @@ class WatchLoop:
 
     def _update_search(self) -> None:
         if self._work.search and not self.is_busy:
-            self._app.search.keep_up()
+            self._app.pipeline.keep_up()
             self._work.search = False
 
     def _update_folders(self) -> None:

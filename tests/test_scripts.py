@@ -49,7 +49,7 @@ N_FIGURES = {
 N_COMPARISONS = {
     "commands": 3,
     "rename": 2,
-    "one": 2,
+    "one": 3,
     "scan": 6,
     "faceless": 2,
     "recogniser": 3,

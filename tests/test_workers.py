@@ -22,7 +22,7 @@ from facewatch.indexing.analyzer import NO_ENGINE, LibraryFile, Recipe
 from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.memory import MB
 from facewatch.indexing.pool import WorkerPool
-from facewatch.indexing.worker import PICTURES_NICENESS, WorkerLost
+from facewatch.indexing.worker import PICTURES_NICENESS, Process, WorkerLost
 from facewatch.types import Fingerprint
 
 RECIPE = Recipe("fake")
@@ -412,3 +412,14 @@ def test_what_only_makes_pictures_gives_way_to_pages(library: Library, traces: P
         workers.reduced(LibraryFile(str(library.photos), photo.name), [64], None).result(PATIENCE)
         [pid] = workers.pids
         assert psutil.Process(pid).nice() == min(19, os.nice(0) + PICTURES_NICENESS)
+
+
+def test_why_no_worker_can_be_made_is_said_whatever_it_is(library: Library, traces: Path) -> None:
+    def fail() -> Process:
+        raise ValueError("embedded null byte")
+
+    library.draw("a.png", (1, 0))
+    with hired(traces) as workers:
+        workers._make_process = fail  # type: ignore[assignment]
+        with pytest.raises(ValueError, match="null byte"):
+            ask(library, workers, "a.png")

@@ -407,7 +407,9 @@ class _Threads:
         self._memory.check(number, self._processes[number])
 
     def _done(self, number: int, task: _Task) -> None:
-        if self._memory.is_swollen(number, self._processes[number]):
+        # There is none where none could be made, for whatever reason.
+        process = self._processes.get(number)
+        if process is not None and self._memory.is_swollen(number, process):
             self._let_go(number)
         self._losses.forget(task.work)
 

@@ -220,7 +220,6 @@ class Pipeline:
         for n_done in self.write_names():
             report(Progress(n_done, n_done, "", stage="writing names into sidecars"))
         self.keep_up()
-        self.engine.remember()
         return ScanResult(
             files=self._counts_of_files(scans, counts),
             faces=self._counts_of_faces(counts, grouped, since=(newest_face, newest_person)),
@@ -494,10 +493,11 @@ class Pipeline:
             return give_names(self.catalog, decisions)
 
     def keep_up(self) -> None:
-        """Keep what makes questions quick up to date with the faces that have come or changed hands; next to no work
-        when none have."""
+        """Keep what makes questions quick up to date with the faces that have come or changed hands, and with the
+        model files; next to no work when none have."""
         self.search.keep_up()
         self.identities.keep_sketches()
+        self.engine.remember()
 
     def rest(self) -> None:
         """Let go of the models and the gallery; they come back when a photo needs them."""

@@ -165,7 +165,6 @@ def race_commands(race: Race) -> Iterator[Comparison]:
     with bench_page.open_library(new) as app:
         # What every scan leaves behind, the older program's, too.
         app.pipeline.keep_up()
-        app.engine.remember()
     photo = str(min(new.photos.rglob("*.jpg")))
     for words, at_most in ((("review", "--json"), 1), (("why", photo), 0.4), (("audit",), 4)):
         before, now = in_turns(Pair(old, new), partial(run, words=words), bench.many(5, 3, 1))

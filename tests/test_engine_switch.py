@@ -369,3 +369,23 @@ def test_a_scan_remembers_how_the_model_files_were(library: Library) -> None:
         app.pipeline.scan()
         read = json.loads(app.catalog.settings.get(MODELS_READ) or "")
     assert read == {"as they are": ["fake", engine.info.fingerprint, engine.info.n_dims, engine.info.licence]}
+
+
+@pytest.mark.parametrize(
+    "written", ["{", "[]", '{"as": "they"}', '{"as": ["a", "b", "c", "d"]}', '{"as": ["a", "b", 1]}', '{"as": 5}']
+)
+def test_what_is_remembered_of_model_files_in_another_shape_is_not_read(library: Library, written: str) -> None:
+    with library.app() as app:
+        with app.catalog.write():
+            app.catalog.settings.set(MODELS_READ, written)
+        assert app.engine._read() == {}
+
+
+def test_the_watcher_remembers_the_model_files_as_a_scan_does(library: Library) -> None:
+    library.draw("anna.png", (1, 0))
+    engine = fake.FakeEngine()
+    with library.app(engine=engine) as app:
+        app.engine._info = dataclasses.replace(engine.info, read_as="as they are")
+        watch = WatchLoop(app, should_stop=lambda: False)
+        watch.step({})
+        assert "as they are" in (app.catalog.settings.get(MODELS_READ) or "")

@@ -30,6 +30,14 @@ MODELS_READ = "models_read"
 """The setting that says how the model files were when a scan read them, and what was in them (`ReadModels`)."""
 
 
+def _models_of(written: object) -> ReadModels | None:
+    """Return what `remember` has written; None: that is something else."""
+    match written:
+        case [str(name), str(fingerprint), int(n_dims), str(licence)]:
+            return ReadModels(name, fingerprint, n_dims, licence)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What the settings say of the engine."""
@@ -113,8 +121,13 @@ class WantedEngine:
                 self._catalog.settings.set(MODELS_READ, now)
 
     def _read(self) -> Read:
-        read = json.loads(self._catalog.settings.get(MODELS_READ) or "{}")
-        return {read_as: ReadModels(*models) for read_as, models in read.items()}
+        """Return what was read; what was put down in another shape, by another version or by hand, is as unread."""
+        try:
+            read = json.loads(self._catalog.settings.get(MODELS_READ) or "{}")
+        except ValueError:
+            return {}
+        known = {read_as: _models_of(models) for read_as, models in read.items()} if isinstance(read, dict) else {}
+        return {read_as: models for read_as, models in known.items() if models is not None}
 
     @property
     def runtime(self) -> str:

@@ -109,6 +109,8 @@ class ScanResult:
     """Libraries that were moved as a whole, and where they are now; `n_moved` counts their files, too."""
     n_links_made: int
     n_links_removed: int
+    n_links_moved: int
+    """Links, and folders of people, that have another place or name now."""
     engine: str
     """The wanted one."""
     engine_before: str | None
@@ -226,6 +228,7 @@ class Pipeline:
             libraries_moved=self.libraries.moved,
             n_links_made=applied.n_made,
             n_links_removed=applied.n_removed,
+            n_links_moved=applied.n_moved,
             engine=self.engine.name,
             engine_before=before,
             seconds=self.clock() - started,

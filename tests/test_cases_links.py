@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import Library
+from drawn import FAMILY, Library
+
+from facewatch.cli import main
+from facewatch.cli import scan as cli_scan
+from facewatch.presentation.reports import scan_lines
 
 KINDS = ("symlink", "hardlink", "copy")
 
@@ -223,3 +227,30 @@ def test_other_words_are_no_links(place: Library, run: Any, word: str) -> None:
         answer = run(*command)
         assert answer.code == 9
         assert "Traceback" not in answer.err
+
+
+def test_a_scan_says_that_a_link_was_moved_from_one_person_to_another(
+    library: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.draw_all(FAMILY)
+    library.scan()
+    with library.app() as app, app.corrections.deciding() as decisions:
+        decisions.rename("p1", "Anna")
+        decisions.rename("p2", "Ben")
+    (library.people / "Anna" / "b.png").rename(library.people / "Ben" / "b.png")
+    monkeypatch.setattr(cli_scan, "_app", lambda *_, **__: library.app())
+    assert main(["scan", str(library.photos)]) == 0
+    said = capsys.readouterr().out
+    assert f"{library.people}: 0 links made, 0 removed, 1 change of yours followed\n" in said
+    assert "Anna: 1 face assigned to Ben, because of a link there: Ben/b.png" in said
+
+
+def test_a_scan_says_that_links_have_other_places(library: Library) -> None:
+    library.draw_all(FAMILY)
+    library.scan(**{"folders.link": "hardlink"})
+    with library.app({"folders.link": "hardlink", "folders.layout": "person/year"}) as app:
+        with app.catalog.write():
+            app.catalog._db.execute("UPDATE photos SET taken_at = '2003-05-06T07:08:09'")
+        n_links = len(app.catalog.links.all())
+        said = list(scan_lines(app.pipeline.scan(), app.status()))
+    assert f"{library.people}: 0 links made, 0 removed, {n_links} links or folders moved" in said

@@ -98,8 +98,10 @@ def scan(
         from facewatch.presentation.from_folder import reading_lines
         from facewatch.presentation.reports import scan_lines
 
-        echo("\n".join(scan_lines(result, status)))
-        for reading in app.folder_reader.readings:
+        readings = app.folder_reader.readings
+        n_followed = sum(len(reading.conclusions) for reading in readings)
+        echo("\n".join(scan_lines(result, status, n_followed=n_followed)))
+        for reading in readings:
             for line in reading_lines(reading):
                 echo(line)
         if found:

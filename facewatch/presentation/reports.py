@@ -43,8 +43,8 @@ NO_EVALUATION = {
 # --- a scan ---
 
 
-def scan_lines(result: ScanResult, status: Status) -> Iterator[str]:
-    """Yield what a scan did."""
+def scan_lines(result: ScanResult, status: Status, *, n_followed: int = 0) -> Iterator[str]:
+    """Yield what a scan did; `n_followed`: how many decisions it made of what somebody did in the people folder."""
     files = result.files
     yield from (f"{old}: was moved to {new}" for old, new in result.libraries_moved.items())
     yield (
@@ -54,6 +54,10 @@ def scan_lines(result: ScanResult, status: Status) -> Iterator[str]:
     )
     yield _found_in(result.faces)
     links = f"{plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed"
+    if result.n_links_moved:
+        links += f", {plural(result.n_links_moved, 'link or folder', 'links or folders')} moved"
+    if n_followed:
+        links += f", {plural(n_followed, 'change')} of yours followed"
     yield f"{status.paths.people_folder}: {links}"
     if files.n_again:
         yield f"{plural(files.n_again, 'photo')} analysed again"

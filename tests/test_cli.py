@@ -408,3 +408,26 @@ def test_a_scan_after_a_new_way_of_seeing_does_not_name_one_engine_as_two(scanne
     said = run("scan").out
     assert "fake sees faces in a new way now; names and decisions stay" in said
     assert "until now it was" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [(["export", "Out"], "use --person Anna"), (["photos", "2019"], "a person is named without an option")],
+)
+def test_a_person_where_the_people_folder_is_named_is_refused(
+    family: Library,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    instead: str,
+) -> None:
+    with family.app() as app, app.corrections.deciding() as decisions:
+        decisions.rename("p1", "Anna")
+    monkeypatch.chdir(family.base)
+    arguments = [*command, "--catalog", str(family.catalog), "--people", "Anna"]
+    assert main(arguments) == 2
+    assert instead in " ".join(capsys.readouterr().err.split())
+    assert not (family.base / "Out").exists()
+    (family.base / "Anna").mkdir()
+    main(arguments)
+    assert instead not in " ".join(capsys.readouterr().err.split())

@@ -153,7 +153,31 @@ class State:
     def app(self, *, needs_catalog: bool = True, **overrides: Any) -> App:
         from facewatch.app import App
 
-        return App(self.config(**overrides), needs_catalog=needs_catalog)
+        app = App(self.config(**overrides), needs_catalog=needs_catalog)
+        try:
+            self._check_people(app)
+        except BaseException:
+            app.catalog.close()
+            raise
+        return app
+
+    def _check_people(self, app: App) -> None:
+        """Refuse a person where the people folder is to be named: the command would be about everybody.
+
+        Raises:
+            UsageError: there is no such folder, and somebody is called that.
+        """
+        value = self.overrides.get("library.people")
+        if value is None or os.path.lexists(value):
+            return
+        from facewatch.people.lookup import name_key
+
+        names = app.catalog.people.names().values()
+        if any(name_key(name) == name_key(value) for name in names):
+            raise click.UsageError(
+                f"--people {shlex.quote(value)}: that is a person, and --people names the folder that gets a folder "
+                f"per person; {_instead(value)} (if a folder of this name is meant, make it first)"
+            )
 
     @property
     def is_quiet(self) -> bool:
@@ -165,6 +189,13 @@ class State:
 
 
 pass_state = click.make_pass_decorator(State, ensure=True)
+
+
+def _instead(who: str) -> str:
+    """Return how the command that runs takes a person."""
+    context = click.get_current_context(silent=True)
+    options = {option for one in context.command.params for option in one.opts} if context else set[str]()
+    return f"use --person {shlex.quote(who)}" if "--person" in options else "a person is named without an option"
 
 
 def _shared_option(*names: str, then: Callable[[State, Any], None], **settings: Any) -> Callable[[F], F]:

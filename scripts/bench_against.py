@@ -6,6 +6,7 @@ Each program has its own catalog of the same photos (bench_older.py).
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,10 +38,14 @@ from synthetic import make_faces
 
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
+from facewatch.engines.runtimes import Machine
 from facewatch.models.packs import find_pack
 
 Side = TypeVar("Side")
 Took = TypeVar("Took")
+
+Settings = Mapping[str, Mapping[str, float | str]]
+"""By section and key."""
 
 SAME = 0.97
 """A ratio of what should be no worse than it was: two measurements of one program differ by as much."""
@@ -110,10 +115,15 @@ class Race:
     old: Program
     new: Program
 
-    def households(self, name: str, settings: Mapping[str, Mapping[str, float | str]] | None = None) -> Pair:
-        """Return two new households."""
-        old, new = (program.household(self.home(name, program), settings) for program in (self.old, self.new))
-        return Pair(old, new)
+    def households(self, name: str, settings: Settings | None = None, newer: Settings | None = None) -> Pair:
+        """Return two new households; this program's has the newer settings, which the older one may not know."""
+        old = self.old.household(self.home(name, self.old), settings)
+        return Pair(old, self.new.household(self.home(name, self.new), newer or settings))
+
+    def advanced(self, name: str, runtime: str = "onnxruntime", **settings: float | str) -> Pair:
+        """Return two new households in advanced mode, of which the older one has nothing but onnxruntime."""
+        engine = {"name": self.bench.engine, **settings}
+        return self.households(name, {"engine": engine}, {"engine": engine | {"runtime": runtime}})
 
     def home(self, name: str, program: Program) -> Path:
         return self.bench.scratch / f"{name}-{program.name}"
@@ -201,7 +211,7 @@ def rename_next(house: Household, naming: Mapping[Path, Iterator[tuple[str, str]
 
 def race_one(race: Race) -> Iterator[Comparison]:
     """What the start costs: a scan of one photo in advanced mode, and one that finds nothing new."""
-    pair = race.households("one", {"engine": {"name": race.bench.engine}})
+    pair = race.advanced("one")
     photo = photos_below(race.bench.photos, "album")[0]
     for house in pair:
         copy_file(race.bench.photos / photo, house.photos / photo)
@@ -220,8 +230,11 @@ def race_one(race: Race) -> Iterator[Comparison]:
 def race_scan(race: Race) -> Iterator[Comparison]:
     """Whole first scans of the photos of README's comparison, groups and folders included."""
     labels = read_labels(race.bench.photos / "labels.csv")
-    for mode, engine, times in (("standard", "face_recognition", 1.9), ("advanced", race.bench.engine, 1.25)):
-        pair = race.households(f"scan-{mode}", {"engine": {"name": engine}})
+    for mode, pair, times in (
+        ("standard", race.households("scan-standard", {"engine": {"name": "face_recognition"}}), 1.9),
+        ("advanced", race.advanced("scan-advanced"), 1.25),
+        ("advanced, fastest runtime", race.advanced("scan-fastest", "auto"), 1.8 if has_openvino() else None),
+    ):
         photos, _ = (copy_sample(race.bench, house.photos) for house in pair)
         race.bench.say(f"scan: {len(photos)} photos, {mode}")
         before, now = in_turns(pair, first_scan, race.bench.many(4, 2, 1))
@@ -252,8 +265,10 @@ def race_memory(race: Race) -> Iterator[Comparison]:
     """Peak memory of a scan with two workers, as the part "memory" measures it."""
     bench = race.bench
     chosen = [path for path in photos_below(bench.photos, "album", "odd") if not path.endswith(BIG_PHOTO)]
-    for mode, engine in (("standard", "face_recognition"), ("advanced", bench.engine)):
-        pair = race.households(f"memory-{mode}", {"engine": {"workers": 2, "name": engine}})
+    for mode, pair in (
+        ("standard", race.households("memory-standard", {"engine": {"workers": 2, "name": "face_recognition"}})),
+        ("advanced", race.advanced("memory-advanced", workers=2)),
+    ):
         bench.say(f"memory: {len(chosen)} files, {mode}")
         for house in pair:
             for path in chosen:
@@ -270,7 +285,10 @@ from pathlib import Path
 import numpy as np
 from facewatch.engines import arcface
 name, crops, n_rounds, size = sys.argv[1], np.load(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-ours = arcface.Recogniser(arcface.find_pack(name, Path()), arcface.Sessions("cpu", 1))
+# The older program may know no other runtime.
+is_openvino = sys.argv[5] == "openvino" and hasattr(arcface, "Runtime")
+runtime = [arcface.Runtime("openvino", "", "bf16")] if is_openvino else []
+ours = arcface.Recogniser(arcface.find_pack(name, Path()), arcface.Sessions("cpu", 1), *runtime)
 vectors, seconds = ours.embed(crops), []
 for _ in range(n_rounds):
     for first in range(0, len(crops), size):
@@ -288,15 +306,27 @@ def race_recogniser(race: Race) -> Iterator[Comparison]:
     home.mkdir()
     raw = plain_session(find_pack(bench.engine, Path()).recogniser)
     np.save(file, strong_crops(bench, raw, bench.many(8, 8, 2)))
-    for size in (1, 8):
-        arguments = (bench.engine, str(file), str(bench.many(20, 8, 1)), str(size))
-        turns = turns_of(
-            (race.old, race.new), partial(ask, code=_RECOGNISER, home=home, arguments=arguments), bench.many(4, 4, 1)
+    for runtime in ("onnxruntime", "openvino") if has_openvino() else ("onnxruntime",):
+        by = "" if runtime == "onnxruntime" else " by OpenVINO in bf16"
+        for size in (1, 8):
+            arguments = (bench.engine, str(file), str(bench.many(20, 8, 1)), str(size), runtime)
+            turns = turns_of(
+                (race.old, race.new),
+                partial(ask, code=_RECOGNISER, home=home, arguments=arguments),
+                bench.many(4, 4, 1),
+            )
+            before, now = (min(said["ms"] for said in each) for each in turns)
+            yield Comparison(f"recogniser{by}, batch of {size}", before, now, "ms/face", times=1.5)
+        old, new = (np.array(each[0]["vectors"]) for each in turns)
+        difference = float(np.abs(old - new).max())
+        yield Comparison(
+            f"largest difference of their unit vectors{by}", 0, difference, "", at_most=None if by else 1e-5
         )
-        before, now = (min(said["ms"] for said in each) for each in turns)
-        yield Comparison(f"recogniser, batch of {size}", before, now, "ms/face", times=1.5)
-    old, new = (np.array(each[0]["vectors"]) for each in turns)
-    yield Comparison("largest difference of their unit vectors", 0, float(np.abs(old - new).max()), "", at_most=1e-5)
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed, and the processor has what it gains by."""
+    return importlib.util.find_spec("openvino") is not None and Machine(lambda: False).has_bf16
 
 
 def ask(program: Program, *, code: str, home: Path, arguments: tuple[str, ...]) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def compare_scans(bench: Bench) -> list[Finding]:
     The turns are standard, advanced, advanced, standard, so that a machine that slows down or speeds up is fair.
     """
     standard = Household(bench.scratch / "standard")
-    advanced = Household(bench.scratch / "advanced", {"engine": {"name": bench.engine}})
+    advanced = Household(bench.scratch / "advanced", {"engine": {"name": bench.engine, "runtime": "onnxruntime"}})
     photos, _ = (copy_sample(bench, house.photos) for house in (standard, advanced))
     bench.say(f"advanced: {len(photos)} photos; standard, advanced, advanced, standard")
     order = (standard, advanced, advanced, standard)[: bench.many(4, 4, 2)]

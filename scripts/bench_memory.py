@@ -26,7 +26,8 @@ def measure_memory(bench: Bench) -> list[Finding]:
     """
     chosen = [path for path in photos_below(bench.photos, "album", "odd") if not path.endswith(BIG_PHOTO)]
     standard = Household(bench.scratch / "memory", {"engine": {"workers": 2}})
-    advanced = Household(bench.scratch / "memory-advanced", {"engine": {"workers": 2, "name": bench.engine}})
+    engine: dict[str, float | str] = {"workers": 2, "name": bench.engine, "runtime": "onnxruntime"}
+    advanced = Household(bench.scratch / "memory-advanced", {"engine": engine})
     peak, peak_advanced = (peak_of_scan(bench, house, chosen) for house in (standard, advanced))
     peak_big = peak_of_scan(bench, standard, [f"odd/{BIG_PHOTO}"])
     what = f"scan of {len(chosen)} files, two workers"

@@ -50,9 +50,9 @@ N_COMPARISONS = {
     "commands": 3,
     "rename": 2,
     "one": 3,
-    "scan": 6,
+    "scan": 9,
     "faceless": 2,
-    "recogniser": 3,
+    "recogniser": 6 if bench_against.has_openvino() else 3,
     "grouping": 6,
     "memory": 2,
 }

@@ -273,7 +273,8 @@ def fake_openvino(folder: Path, code: str) -> Iterator[None]:
 def test_a_trial_says_what_is_wrong(tmp_path: Path, model: Path, code: str, fault: str) -> None:
     with fake_openvino(tmp_path / "fake", code):
         trial = try_openvino(model, "bf16")
-    assert trial.is_final
+    # What a missing library, or too little memory, made fail may work the next time.
+    assert trial.is_final == trial.fault.startswith(("gives", "crashes"))
     assert re.match(fault, trial.fault)
 
 

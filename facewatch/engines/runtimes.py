@@ -76,7 +76,7 @@ class Trial:
     fault: str = ""
     """Why it cannot be used; empty: it is right."""
     is_final: bool = True
-    """Whether the next time would be the same."""
+    """Whether the next time would surely be the same; else it is tried again."""
 
 
 Try = Callable[[Path, Precision], Trial]
@@ -157,7 +157,8 @@ def choose_runtime(wish: Wish, machine: Machine) -> Runtime:
             remedy = why.remedy or 'set it to "onnxruntime" or "auto"'
             raise EngineError(f'engine.runtime is "openvino": {why.fault}; {remedy}') from why
         if machine.attempt is not None and not why.is_silent:
-            log.warning("%s; onnxruntime runs %s", why.fault, wish.model.name)
+            quiet = 'engine.runtime = "onnxruntime" does so without a word'
+            log.warning("%s; onnxruntime runs %s (%s)", why.fault, wish.model.name, quiet)
         return Runtime("onnxruntime", machine.onnxruntime, doubt="" if why.is_silent else why.fault)
 
 
@@ -178,9 +179,11 @@ def not_run(runtime: Runtime, model: Path, error: Exception) -> None:
 def _openvino(wish: Wish, machine: Machine) -> Runtime:
     if wish.device not in ("auto", "cpu"):
         raise _Unusable("it runs on the CPU only", 'set engine.device to "cpu" or "auto"', is_silent=True)
+    if not wish.is_for_openvino and not machine.has_bf16:
+        raise _Unusable("it is no faster on this processor", is_silent=True)
     version = _version(machine)
-    if not wish.is_for_openvino and (not machine.has_bf16 or machine.has_gpu()):
-        raise _Unusable("it would be no faster here", is_silent=True)
+    if not wish.is_for_openvino and machine.has_gpu():
+        raise _Unusable("it is slower than the GPU", is_silent=True)
     fault = ""
     for precision in _precisions(wish, machine):
         trial = _tried(wish, machine, version, precision)
@@ -254,11 +257,12 @@ def try_openvino(model: Path, precision: Precision, *, seconds: float = TRIAL_SE
     except OSError as error:
         return Trial(f"cannot be tried ({error.strerror})", is_final=False)
     if ended.returncode:
-        return Trial(_how(ended.returncode, ended.stderr), is_final=ended.returncode not in _FROM_OUTSIDE)
+        is_crash = ended.returncode < 0 and ended.returncode not in _FROM_OUTSIDE
+        return Trial(_how(ended.returncode, ended.stderr), is_final=is_crash)
     try:
         cosine = float(ended.stdout.split()[-1])
     except (ValueError, IndexError):
-        return Trial("says nothing")
+        return Trial("says nothing", is_final=False)
     if not cosine >= LEAST_COSINE[precision]:
         return Trial(f"gives other numbers than onnxruntime (cosine {cosine:.4f} in {precision})")
     return Trial()

@@ -20,6 +20,7 @@ import pytest
 from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx_models import save_detector, save_recogniser
 
 from facewatch.checks import Finding, Severity
 from facewatch.checks.doctor import (
@@ -398,6 +399,26 @@ def test_an_engine_whose_files_are_absent_is_broken(library: Library) -> None:
     finding = one(look(library, {"engine.name": "insightface:buffalo_s"}), "models")
     assert finding.severity == "broken"
     assert "facewatch models fetch buffalo_s" in finding.remedy
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> dict[str, str]:
+    """Settings that want a pack whose recogniser onnxruntime runs."""
+    save_detector(tmp_path / "pack/det.onnx")
+    save_recogniser(tmp_path / "pack/rec.onnx")
+    return {"engine.name": f"insightface:{tmp_path / 'pack'}", "engine.runtime": "onnxruntime"}
+
+
+def test_it_says_what_runs_the_recogniser(library: Library, pack: dict[str, str]) -> None:
+    said = [finding.text for finding in told(look(library, pack), "models", level="ok")]
+    assert said[-1].startswith("its recogniser is run by onnxruntime ")
+
+
+def test_a_runtime_that_cannot_be_used_is_broken(library: Library, pack: dict[str, str]) -> None:
+    finding = one(look(library, pack | {"engine.runtime": "openvino", "engine.device": "cuda"}), "models")
+    assert finding.severity == "broken"
+    assert "it runs on the CPU only" in finding.text
+    assert 'set engine.device to "cpu" or "auto"' in finding.remedy
 
 
 def test_an_engine_that_is_being_changed_is_remarked_on(scanned: Library) -> None:

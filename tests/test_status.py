@@ -23,6 +23,7 @@ import terminals
 from drawn import TWO_AND_A_STRANGER, Library
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx_models import save_detector, save_recogniser
 from terminals import Session
 
 from facewatch import __version__
@@ -466,8 +467,8 @@ def test_the_newest_backup_is_told(scanned: Library, run: Any, tmp_path: Path) -
 
 def test_the_keys_of_the_json_are_a_promise(scanned: Library, run: Any) -> None:
     promised = (
-        "settings catalog people_folder photos engine engine_fault switch aligned runner n_files n_photos n_faces "
-        "n_assigned n_pool n_only_shown n_left_out n_people n_named last_scan offline faults "
+        "settings catalog people_folder photos engine engine_fault engine_runtime switch aligned runner "
+        "n_files n_photos n_faces n_assigned n_pool n_only_shown n_left_out n_people n_named last_scan offline faults "
         "live paused fault_groups last_backup"
     )
     of_live = (
@@ -479,6 +480,26 @@ def test_the_keys_of_the_json_are_a_promise(scanned: Library, run: Any) -> None:
     assert all(set(fault) == {"path", "fault", "advice"} for fault in facts["faults"])
     with watching(scanned):
         assert set(status_of(run)["live"]) == set(of_live.split())
+
+
+def test_what_runs_a_recogniser_is_shown(scanned: Library, run: Any, tmp_path: Path) -> None:
+    save_detector(tmp_path / "pack/det.onnx")
+    save_recogniser(tmp_path / "pack/rec.onnx")
+    settings = tmp_path / "facewatch.toml"
+    text = f'[engine]\nname = "insightface:{tmp_path / "pack"}"\nruntime = "onnxruntime"\n'
+    settings.write_text(text)
+    assert status_of(run, "--config", str(settings))["engine_runtime"].startswith("onnxruntime ")
+    assert re.search(r" runtime  onnxruntime \S+, f32\n", run("status", "--config", str(settings)).out)
+
+    settings.write_text(text.replace('"onnxruntime"', '"openvino"') + 'device = "cuda"\n')
+    facts = status_of(run, "--config", str(settings))
+    assert facts["engine_runtime"] is None
+    assert "it runs on the CPU only" in facts["engine_fault"]
+
+
+def test_standard_mode_has_no_choice_of_runtimes(scanned: Library, run: Any) -> None:
+    assert status_of(run)["engine_runtime"] is None
+    assert "runtime" not in run("status").out
 
 
 @pytest.mark.parametrize("pair", [*itertools.combinations(("--watch", "--prometheus", "--check", "--json"), 2)])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import stat
+import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from crowds import CEILING, N_DIMS, at_angles, labels_of, neighbour_graph, people, unit
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from synthetic import make_faces
 
@@ -22,7 +24,6 @@ from facewatch.clustering.sieve import MARGIN, Sieve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
@@ -237,6 +238,65 @@ def test_a_graph_file_that_cannot_be_used_is_as_if_there_were_none(tmp_path: Pat
         np.savez(path, **(arrays | {"rows": arrays["rows"] + 1000}))
     ceiling = 1.1 if damage == "other limits" else 1.2
     assert NeighbourGraph.load(path, ceiling=ceiling, n_neighbours=5).n_faces == 0
+
+
+def _stored_otherwise(arrays: dict[str, Any], how: str) -> dict[str, Any]:
+    """Return what a file of another version might hold instead."""
+    name = next(name for name in arrays if name not in ("limits", "ids"))
+    ids = arrays["ids"]
+    return {
+        "one array less": {key: array for key, array in arrays.items() if key != name},
+        "limits of words": arrays | {"limits": np.array(["1.2", "5", "1"])},
+        "one limit": arrays | {"limits": np.array([1.2])},
+        "limits in a table": arrays | {"limits": np.array([[1.2, 5, 1.0]])},
+        "ids of words": arrays | {"ids": ids.astype(str)},
+        "ids in a table": arrays | {"ids": ids[:, None]},
+        "more ids": arrays | {"ids": np.arange(len(ids) + 3)},
+        "the same id twice": arrays | {"ids": np.zeros_like(ids)},
+        "fewer ids": arrays | {"ids": ids[:3]},
+        "objects": arrays | {"ids": np.array([{}] * len(ids))},
+        "no arrays": {},
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("one array less", "limits of words", "one limit", "limits in a table", "ids of words", "ids in a table"),
+        *("more ids", "the same id twice", "fewer ids", "objects", "no arrays"),
+    ],
+)
+def test_a_graph_file_of_another_version_is_made_anew(tmp_path: Path, how: str) -> None:
+    path, ids = tmp_path / "graph.npz", np.arange(20)
+    vectors = unit(np.random.default_rng(3).standard_normal((20, 8)))
+    graph = NeighbourGraph(ceiling=1.2, n_neighbours=5)
+    expected = graph.update(ids, vectors)
+    graph.save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **_stored_otherwise(arrays, how))
+    loaded = NeighbourGraph.load(path, ceiling=1.2, n_neighbours=5)
+    assert (loaded.update(ids, vectors) != expected).nnz == 0
+    loaded.save(path)
+    assert NeighbourGraph.load(path, ceiling=1.2, n_neighbours=5).n_faces == 20
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@example(place=8, bit=0)  # encrypted
+@example(place=10, bit=6)  # compressed in an unknown way
+def test_no_bit_of_a_graph_file_can_make_another_answer(place: float, bit: int) -> None:
+    """`place`: a share of the file, or from 1 a byte of the first entry of its directory."""
+    ids, vectors = np.arange(20), unit(np.random.default_rng(3).standard_normal((20, 8)))
+    graph = NeighbourGraph(ceiling=1.2, n_neighbours=5)
+    expected = graph.update(ids, vectors)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.npz"
+        graph.save(path)
+        data = bytearray(path.read_bytes())
+        data[int(place * len(data)) if place < 1 else data.find(b"PK\x01\x02") + int(place)] ^= 1 << bit
+        path.write_bytes(data)
+        loaded = NeighbourGraph.load(path, ceiling=1.2, n_neighbours=5)
+    assert (loaded.update(ids, vectors) != expected).nnz == 0
 
 
 # Without the cosines of most pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -89,7 +90,7 @@ class NeighbourGraph:
                 found, recall = np.split(stored["limits"], [2])
                 if found.tolist() == [ceiling, n_neighbours]:
                     graph._known, graph.recall = _Known.of(stored), float([*recall, 1.0][0])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, RuntimeError):  # the last: encrypted
             pass  # as if nothing had been kept
         return graph
 

@@ -230,7 +230,7 @@ def load_analyses(file: Path, key: str) -> Analyses:
     except OSError as error:
         raise LibraryError(f"{file}: cannot be read: {error.strerror or error}; name another file") from error
     # What numpy says ("allow_pickle") is about arrays, and would lead nowhere.
-    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise LibraryError(
             f"{file}: no file that `--keep` of evaluate wrote, or a damaged one; name another file, or remove it"
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ class FaceMap:
                 engine, ids, positions = int(kept["engine"]), kept["ids"], kept["positions"]
         except FileNotFoundError:
             return None
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
             log.info("%s: no map of faces: %s", self._file, error)
             return None
         is_right = ids.ndim == 1 and positions.shape == (len(ids), 2) and np.isfinite(positions).all()

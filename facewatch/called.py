@@ -66,17 +66,32 @@ def how_called(environ: Mapping[str, str], argv: Sequence[str], orig_argv: Seque
     return shlex.quote(program.name if is_on_path else given or argv[0])
 
 
-def options_given(arguments: Sequence[str]) -> str:
+def options_given(arguments: Sequence[str], *, folder: str = "", home: str = "") -> str:
     """Return those of a command's arguments that say which catalog, people folder and settings are meant, ready for a
-    shell."""
+    shell in this folder, and as short as they can be: they stand in every command that is suggested. "": not known."""
     given, words = list[str](), iter(arguments)
     for word in words:
         option, equals, value = word.partition("=")
         if option in _SAY_ON_WHAT:
-            given += [option, value if equals else next(words, "")]
+            given += [option, _short(value if equals else next(words, ""), folder, home)]
         elif word == "--":
             break
-    return shlex.join(given)
+    return " ".join(given)
+
+
+def _short(path: str, folder: str, home: str) -> str:
+    """Return a path as a shell in this folder takes it: relative where it lies there, else from the home folder."""
+    below = _below(path, folder)
+    if below and not below.startswith("-"):
+        return shlex.quote(below)
+    # A quoted ~ means nothing to a shell.
+    return f"~/{shlex.quote(below)}" if (below := _below(path, home)) else shlex.quote(path)
+
+
+def _below(path: str, folder: str) -> str:
+    """Return the path of what is in a folder from there; "": it is not in it."""
+    top = f"{folder.rstrip('/')}/"
+    return path.removeprefix(top).lstrip("/") if len(top) > 1 and path.startswith(top) else ""
 
 
 def as_called(text: str) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -238,6 +239,31 @@ def test_what_it_names_works_on_what_it_was_given() -> None:
         assert as_called("a facewatch that did not say") == "a facewatch that did not say"
         there = "facewatch review --catalog other.sqlite"
         assert as_called(there) == there, "where it says on what"
+
+
+@pytest.mark.parametrize(
+    ("typed", "short"),
+    [
+        ("/home/me/albums/my photos/c.sqlite", "'my photos/c.sqlite'"),
+        ("/home/me/albums//c.sqlite", "c.sqlite"),
+        ("/home/me/my catalog.sqlite", "~/'my catalog.sqlite'"),
+        ("/home/me/albums/-c.sqlite", "~/albums/-c.sqlite"),
+        ("/home/me/albums", "~/albums"),
+        ("/home/melanie/c.sqlite", "/home/melanie/c.sqlite"),
+        ("/home/me", "/home/me"),
+        ("c.sqlite", "c.sqlite"),
+        ("~me/c.sqlite", "'~me/c.sqlite'"),
+    ],
+)
+def test_the_options_that_are_repeated_are_short_and_mean_the_same_to_a_shell(typed: str, short: str) -> None:
+    arguments = ["--catalog", typed]
+    assert options_given(arguments, folder="/home/me/albums", home="/home/me") == f"--catalog {short}"
+    assert options_given(arguments, folder="/", home="") == f"--catalog {shlex.quote(typed)}"
+    shell = f"cd /; HOME=/home/me; printf %s {short}"
+    said = subprocess.run(["sh", "-c", shell], check=True, capture_output=True, text=True).stdout
+    assert os.path.normpath(f"/home/me/albums/{said}" if not said.startswith("/") else said) == os.path.normpath(
+        typed if typed.startswith("/") else f"/home/me/albums/{typed}"
+    )
 
 
 def test_help_is_the_same_whatever_it_works_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -37,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
         # Nor does it when all is over: for "scan" of nothing new that takes a tenth of the time.
         atexit.register(gc.freeze)
         os.environ[VARIABLE] = how_called(os.environ, sys.argv, sys.orig_argv)
-        os.environ[GIVEN] = options_given(sys.argv[1:])
+        os.environ[GIVEN] = options_given(sys.argv[1:], folder=_folder(), home=os.environ.get("HOME", ""))
     try:
         # click returns the code of an Exit as if it were a command's result.
         code = facewatch.main(args=args, prog_name="facewatch", standalone_mode=False)
@@ -67,6 +68,14 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _unexpected(error)
     return code if isinstance(code, int) else 0
+
+
+def _folder() -> str:
+    """Return the current folder; "": it is gone."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
 
 
 def _unexpected(error: Exception) -> int:

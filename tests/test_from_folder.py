@@ -501,8 +501,25 @@ def test_what_is_left_alone_for_one_reason_in_one_folder_is_said_once(place: Lib
     for n in range(2, 8):
         (place.people / f"Ben/{n}.txt").write_text("not known")
     told = run("folders").out
-    assert "Ben/1.txt: left alone, it stands for no photo of the library (the same of 6 more in Ben)" in told
+    assert "Ben/2.txt: left alone, it stands for no photo of the library (the same of 5 more in Ben)" in told
     assert told.count("left alone") == 1
+
+
+def test_a_file_of_your_own_is_said_once(place: Library, run: Any) -> None:
+    notes = place.people / "Ben/notes.txt"
+    notes.write_text("birthday on the 3rd of May")
+    assert "Ben/notes.txt: left alone" in run("folders").out
+    for command in (["folders"], ["scan", str(place.photos)], ["folders"]):
+        assert "notes.txt" not in run(*command).out
+    (place.people / "Ben/list.txt").write_text("gifts")
+    told = run("folders").out
+    assert ("list.txt" in told, "notes.txt" in told) == (True, False)
+    notes.unlink()
+    (place.people / "Ben/list.txt").unlink()
+    assert "left alone" not in run("folders").out
+    notes.write_text("birthday on the 3rd of May")
+    assert "Ben/notes.txt: left alone" in run("folders").out
+    assert notes.read_text() == "birthday on the 3rd of May"
 
 
 def test_a_command_about_somebody_hidden_says_why_there_is_no_folder(place: Library, run: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from facewatch.folders.sync import PeopleFolder
     from facewatch.library.roots import Libraries
     from facewatch.people.apply import Corrections
-    from facewatch.people.from_folder import Reading
+    from facewatch.people.from_folder import LeftAside, Reading
     from facewatch.types import OnDemand
 
 # What reads a meaning into the folder is imported where there is something to read: most syncs find it as it was left.
@@ -44,6 +45,11 @@ class EditMode(StrEnum):
 
 WAITING = "folders_waiting"
 """The setting that says what in the people folder waits for a word, for those who only ask; see `Waiting`."""
+_OWN = "folders_own"
+"""The setting that keeps which files of somebody's own were in the folders of people when they were read last, as JSON,
+so that each is said once."""
+_MOST_OWN = 1000
+"""Of more files it is said each time that they are there."""
 _TOLD = "folders_told"
 """The setting that says that somebody was told once that the folder can be edited."""
 
@@ -124,6 +130,7 @@ class FolderReader:
             return self._wait(seen, doubt)
         self._set_waiting(None)
         if not seen.observations:
+            self._set_own(())
             set_asked(self.catalog, still_asked(self.catalog, ()))
             return Concluded()
         from facewatch.people.from_folder import Conclusions, concerned
@@ -202,12 +209,35 @@ class FolderReader:
             with self.catalog.write():
                 self.catalog.settings.set(_TOLD, self.catalog.now())
             reading = replace(reading, is_first=True)
+        reading = replace(reading, asides=self._with_news(reading.asides))
         self._keep(reading)
         lines = tuple(self.say(reading))
         for line in lines if not self.is_said else ():
             if line not in self._said:
                 log.info("%s", line)
         self._said = frozenset(lines)
+
+    def _with_news(self, asides: Sequence[LeftAside]) -> tuple[LeftAside, ...]:
+        """Tell files that are somebody's own from those of which that was said before."""
+        from facewatch.people.from_folder import Aside
+
+        before = self._set_own([left.path for left in asides if left.why is Aside.UNKNOWN])
+        return tuple(
+            replace(left, is_new=False) if left.why is Aside.UNKNOWN and left.path in before else left
+            for left in asides
+        )
+
+    def _set_own(self, found: Sequence[str]) -> frozenset[str]:
+        """Keep which files are there that are somebody's own; returns those of before. A folder that has not changed is
+        not read again: what was in it is still there."""
+        before = self.catalog.settings.get(_OWN) or "[]"
+        known = frozenset[str](json.loads(before))
+        there = {path for path in known if os.path.lexists(self.folder.root / path)}
+        now = json.dumps(sorted(there.union(found))[:_MOST_OWN])
+        if now != before:
+            with self.catalog.write():
+                self.catalog.settings.set(_OWN, now)
+        return known
 
     def _keep(self, reading: Reading) -> None:
         if self.is_said:

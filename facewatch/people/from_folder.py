@@ -127,6 +127,8 @@ class LeftAside:
     """In whose folder it is, or was."""
     reason: str = ""
     """Why it was refused."""
+    is_new: bool = True
+    """It was not there when the folder was read before."""
 
 
 @dataclass(frozen=True, slots=True)

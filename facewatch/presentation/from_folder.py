@@ -32,11 +32,11 @@ FIRST = (
 
 
 def reading_lines(reading: Reading, *, is_trial: bool = False) -> Iterator[str]:
-    """Yield what was concluded, or would be, and what was left as it is."""
+    """Yield what was concluded, or would be, and what is left as it is, unless that was said before."""
     for one in reading.conclusions:
         undo = f" (undo: facewatch undo {ids.decision(one.entry_id)})" if one.entry_id and not is_trial else ""
         yield printable(f"{conclusion(one)}{undo}")
-    for alike in _alike(reading.asides):
+    for alike in _alike(left for left in reading.asides if left.is_new):
         first, *more = [printable(aside(left)) for left in alike]
         if len(more) < _FEW:
             yield from (first, *more)

@@ -1,4 +1,4 @@
-"""A recogniser whose PReLU is rewritten gives what it gave before, to the bit."""
+"""A recogniser whose PReLU is rewritten gives what it gave before, but for the last bits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def n_prelus(model: bytes) -> int:
     return Counter(node.op_type for node in onnx.ModelProto.FromString(model).graph.node)["PRelu"]
 
 
-slopes = st.lists(st.floats(-2, 2, width=32), min_size=N_CHANNELS, max_size=N_CHANNELS)
+slopes = st.sampled_from([1, 2]).flatmap(
+    lambda most: st.lists(st.floats(-2, most, width=32), min_size=N_CHANNELS, max_size=N_CHANNELS)
+)
 
 
 @given(slope=slopes, seed=st.integers(0, 2**32 - 1), n=st.integers(1, 3))

@@ -406,6 +406,16 @@ Read = Mapping[str, ReadModels]
 """That, by how the files were when they were read (`EngineInfo.read_as`)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The faces of a picture, and whether it may show more when it is turned."""
+
+    faces: list[DetectedFace]
+    """Largest first."""
+    may_show_turned: bool = True
+    """False: nothing looks, however faintly, like a face, but these that are surely upright."""
+
+
 class Engine(Protocol):
     """Detector and embedder in one. Engines are made in worker processes and never shared between threads."""
 
@@ -421,6 +431,10 @@ class Engine(Protocol):
         Raises:
             PhotoError: this photo makes the models give nonsense.
         """
+        ...
+
+    def survey(self, pixels: Pixels, *, closer: Closer | None = None) -> Survey:
+        """Return the faces of `analyse`, and what the detector's faintest signs say of turned ones."""
         ...
 
     def find(self, pixels: Pixels) -> list[Detection]:

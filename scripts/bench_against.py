@@ -7,6 +7,7 @@ Each program has its own catalog of the same photos (bench_older.py).
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +29,7 @@ from bench_kit import (
     copy_sample,
     number_text,
     photos_below,
+    run_quietly,
     spent_by,
 )
 from bench_labels import boxes_of_facewatch, count_true, read_labels
@@ -37,6 +39,7 @@ from PIL import Image
 from synthetic import make_faces
 
 from facewatch.catalog import Catalog
+from facewatch.cores import available_cores
 from facewatch.engines import describe_engine
 from facewatch.engines.runtimes import Machine
 from facewatch.models.packs import find_pack
@@ -241,10 +244,15 @@ def race_scan(race: Race) -> Iterator[Comparison]:
         what = f"whole scan of {len(photos)} photos, {mode}"
         yield Comparison(what, before.seconds, now.seconds, "s", times=times)
         yield Comparison(f"{what}, processor time", before.cpu_seconds, now.cpu_seconds, "s")
+        yield Comparison(f"{what}, cores busy", share_busy(before), share_busy(now), "%", is_less_better=False)
         n_old, n_new = (count_true(boxes_of_facewatch(house), labels) for house in pair)
         n_labelled = sum(len(labels.get(photo, ())) for photo in photos)
         of = f"labelled faces found in them, of {n_labelled}"
         yield Comparison(f"{of}, {mode}", n_old, n_new, "faces", times=1, is_less_better=False)
+
+
+def share_busy(spent: Spent) -> float:
+    return 100 * spent.cpu_seconds / (spent.seconds * available_cores())
 
 
 def race_faceless(race: Race) -> Iterator[Comparison]:
@@ -275,6 +283,48 @@ def race_memory(race: Race) -> Iterator[Comparison]:
                 copy_file(bench.photos / path, house.photos / path)
         old, new = (peak_of(house, "scan", "-q", str(house.photos)) for house in pair)
         yield Comparison(f"peak memory of a scan with two workers, {mode}", old, new, "MB", times=SAME)
+
+
+SETS = ("lfw", "album")
+"""Parts of the labelled photos that `facewatch evaluate` measures apart."""
+
+WORTH = 0.999
+"""How many times as good what is measured of accuracy must be: the last digit of a table may be one less."""
+
+
+def race_accuracy(race: Race) -> Iterator[Comparison]:
+    """What `facewatch evaluate` says of either mode, by every detector of the standard one and every runtime."""
+    modes: dict[str, dict[str, str]] = {"standard": {}, "advanced": {"name": race.bench.engine}}
+    runtimes = ("onnxruntime", "openvino") if importlib.util.find_spec("openvino") else ("onnxruntime",)
+    ways = [("standard", "detector", name) for name in ("yunet", "hog")]
+    ways += [("advanced", "runtime", name) for name in runtimes]
+    for part in SETS[: race.bench.many(2, 2, 1)]:
+        before = {mode: evaluated(race, race.old, f"{mode}-{part}", settings, part) for mode, settings in modes.items()}
+        for mode, setting, value in ways:
+            found = evaluated(race, race.new, f"{value}-{part}", modes[mode] | {setting: value}, part)
+            for what, now in found.items():
+                name = f"{part}, {mode} by {value}: {what}"
+                yield Comparison(name, before[mode][what], now, "", times=WORTH, is_less_better=False)
+
+
+def evaluated(race: Race, program: Program, name: str, settings: Mapping[str, str], part: str) -> dict[str, float]:
+    """Return what `facewatch evaluate` says of a part of the labelled photos."""
+    race.bench.say(f"accuracy: {program.name}, {name}")
+    house = program.household(race.home(f"accuracy-{name}", program), {"engine": settings} if settings else {})
+    command = [*house.bare("evaluate"), str(race.bench.photos), "--only", f"{part}/", "--json"]
+    measured = json.loads(run_quietly(command, house.home))
+    at_once, streaming = (
+        next(
+            one["bcubed"]["f"] for one in measured["groupings"] if one["way"] == way and one.get("is_normalised", True)
+        )
+        for way in ("all at once", "streaming")
+    )
+    accepted = [one["tar"] for one in measured["verification"] if one["far"] == 1e-4 and one["tar"]]
+    return {
+        "labelled faces found": measured["detection"]["n_found"],
+        "BCubed F, all at once": at_once,
+        "BCubed F, streaming": streaming,
+    } | ({"true pairs accepted at 1e-4": accepted[0]} if accepted else {})
 
 
 # --- the recogniser and grouping, each by the program's own modules ---
@@ -374,6 +424,7 @@ RACES: dict[str, Callable[[Race], Iterable[Comparison]]] = {
     "one": race_one,
     "scan": race_scan,
     "faceless": race_faceless,
+    "accuracy": race_accuracy,
     "recogniser": race_recogniser,
     "grouping": race_grouping,
     "memory": race_memory,

@@ -19,7 +19,7 @@ from facewatch import decode
 from facewatch.boxes import SAME_FACE
 from facewatch.engines import load_engine
 from facewatch.indexing.turns import analyse_turns, turn_of
-from facewatch.types import Decoded, DetectedFace, Engine
+from facewatch.types import Decoded, DetectedFace, Detection, Engine, Survey
 
 Pixels = NDArray[np.uint8]
 
@@ -50,7 +50,8 @@ def _measure(
 ) -> list[Finding]:
     counts = {turn: np.zeros(4, np.int64) for turn in (0, 90, 180, 270)}
     cosines: list[float] = []
-    n_close = 0
+    n_close = n_turned = 0
+    n_passed_over = n_lying = 0
     for path, labels in photos:
         decoded = _decoded(path)
         upright = [
@@ -61,8 +62,12 @@ def _measure(
         counted = _Counted(engine)
         analyse_turns(counted, decoded.pixels)
         n_close += counted.n_searches > 1
+        n_turned += counted.n_finds > 0
         for turn in counts:
             counts[turn] += _count(engine, decoded.pixels, upright, turn, cosines)
+            if turn and upright:
+                n_lying += 1
+                n_passed_over += not engine.survey(_lying(decoded.pixels, turn)).may_show_turned
     findings = []
     for turn, (n, *seen) in counts.items():
         for what, n_seen in zip(
@@ -72,6 +77,10 @@ def _measure(
             findings.append(Finding(name, 100 * int(n_seen) / max(1, int(n)), "%"))
     share = 100 * n_close / len(photos)
     findings.append(Finding(f"{mode}: upright photos with faces searched closely in other turns", share, "%"))
+    share = 100 * n_turned / len(photos)
+    findings.append(Finding(f"{mode}: upright photos with faces searched in other turns at all", share, "%"))
+    share = 100 * n_passed_over / max(1, n_lying)
+    findings.append(Finding(f"{mode}: photos with faces that lie, not searched in other turns", share, "%"))
     # An exact turn gives the pixels, and so the vector, of the upright face.
     low, middle = np.percentile(cosines, [5, 50]) if cosines else (0.0, 0.0)
     findings.append(Finding(f"{mode}: cosine to the upright face, 5 %", float(low)))
@@ -83,7 +92,7 @@ def _count(
     engine: Engine, pixels: Pixels, upright: Sequence[DetectedFace], turn: int, cosines: list[float]
 ) -> NDArray[np.int64]:
     """Return how many faces there are, the engine sees alone, facewatch sees the right way up, and lets found."""
-    turned, info = np.ascontiguousarray(np.rot90(pixels, -turn // 90)), engine.info
+    turned, info = _lying(pixels, turn), engine.info
     alone, seen = engine.analyse(turned), analyse_turns(engine, turned)
     counts = np.array([len(upright), 0, 0, 0])
     for face in upright:
@@ -98,6 +107,10 @@ def _count(
         if turn:
             cosines.append(float(face.embedding @ best.embedding))
     return counts
+
+
+def _lying(pixels: Pixels, turn: int) -> Pixels:
+    return np.ascontiguousarray(np.rot90(pixels, -turn // 90))
 
 
 def _measure_empty(engine: Engine, mode: str, empty: Sequence[Pixels]) -> list[Finding]:
@@ -141,17 +154,25 @@ def _with_decoding(engine: Engine, empty: Sequence[Pixels]) -> float:
 
 
 class _Counted:
-    """An engine that counts how often it is asked whose faces there are."""
+    """An engine that counts how often it is asked whose faces there are, and where some are."""
 
     def __init__(self, engine: Engine) -> None:
         self.info = engine.info
-        self.find, self.analyse_aligned = engine.find, engine.analyse_aligned
+        self.analyse_aligned = engine.analyse_aligned
         self._engine = engine
-        self.n_searches = 0
+        self.n_searches = self.n_finds = 0
+
+    def find(self, pixels: Pixels) -> list[Detection]:
+        self.n_finds += 1
+        return self._engine.find(pixels)
 
     def analyse(self, pixels: Pixels, *, closer: Callable[[], Pixels] | None = None) -> list[DetectedFace]:
         self.n_searches += 1
         return self._engine.analyse(pixels, closer=closer)
+
+    def survey(self, pixels: Pixels, *, closer: Callable[[], Pixels] | None = None) -> Survey:
+        self.n_searches += 1
+        return self._engine.survey(pixels, closer=closer)
 
 
 def without_faces(bench: Bench, n: int) -> list[Pixels]:

@@ -179,8 +179,11 @@ class Household:
 
     def command(self, name: str, *arguments: str) -> list[str]:
         places = ("--catalog", str(self.catalog), "--people", str(self.people))
-        program = [str(self.python), "-P", "-m", "facewatch", "--config", str(self.settings_file)]
-        return [*program, name, *places, *arguments]
+        return [*self.bare(name), *places, *arguments]
+
+    def bare(self, name: str) -> list[str]:
+        """Return a command that has to do with no catalog."""
+        return [str(self.python), "-P", "-m", "facewatch", "--config", str(self.settings_file), name]
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Return the running command; what it complains about goes into a file."""

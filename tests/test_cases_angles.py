@@ -28,7 +28,7 @@ from facewatch.indexing.turns import QUICK_PIXELS, analyse_turns, turn_of
 from facewatch.people.lookup import faces_at
 from facewatch.presentation.explain import notes
 from facewatch.quality import Limits
-from facewatch.types import Analysis, Box, Decoded, DetectedFace, Detection, Engine, Fingerprint, Tier
+from facewatch.types import Analysis, Box, Decoded, DetectedFace, Detection, Engine, Fingerprint, Survey, Tier
 
 TURNS = (90, 180, 270)
 Pixels = NDArray[np.uint8]
@@ -167,6 +167,21 @@ def test_a_photo_with_nothing_that_lies_costs_three_small_searches_more(faces: l
     assert engine.looked_at == [(2000, 3000)]
     assert len(engine.searched) == 3
     assert all(height * width <= QUICK_PIXELS * 1.01 for height, width in engine.searched)
+
+
+class SureEngine(HatEngine):
+    """Says of every picture that it shows nothing but what it sees."""
+
+    def survey(self, pixels: Pixels, *, closer: Callable[[], Pixels] | None = None) -> Survey:
+        return Survey(self.analyse(pixels, closer=closer), may_show_turned=False)
+
+
+@pytest.mark.parametrize("faces", [[], [ANNA, BEN]])
+def test_a_photo_that_shows_no_sign_of_faces_that_lie_costs_no_search_more(faces: list[int]) -> None:
+    engine = SureEngine()
+    found = analyse_turns(engine, page(*map(square, faces)))
+    assert sorted(map(who, found)) == faces
+    assert (engine.looked_at, engine.searched) == ([(400, 600)], [])
 
 
 def test_small_photos_are_searched_at_half_their_size() -> None:
@@ -367,11 +382,20 @@ def test_photos_that_an_older_version_saw_nobody_in_are_looked_at_in_all_turns_b
 # --- real faces ---
 
 
+BUFFALO = "models/buffalo_sc_dq"
+
+
 @pytest.fixture(scope="module", params=["standard", "HOG", "advanced"])
 def real(request: pytest.FixtureRequest, shared: Path) -> Engine:
     if request.param == "advanced":
-        return load_engine(f"insightface:{shared / 'models/buffalo_sc_dq'}")
+        return load_engine(f"insightface:{shared / BUFFALO}")
     return load_engine("face_recognition", EngineOptions(detector="hog") if request.param == "HOG" else EngineOptions())
+
+
+@pytest.fixture(scope="module", params=["standard", "advanced"])
+def telling(request: pytest.FixtureRequest, shared: Path) -> Engine:
+    """An engine whose detector gives faint signs of faces that lie: HOG gives none."""
+    return load_engine("face_recognition" if request.param == "standard" else f"insightface:{shared / BUFFALO}")
 
 
 PORTRAITS = (
@@ -398,6 +422,26 @@ def test_portraits_that_lie_are_the_same_faces_as_upright(real: Engine, shared: 
         assert turn_of(lying.landmarks) == turn
         assert float(upright.embedding @ lying.embedding) > 0.999
         assert np.array_equal(upright.crop, lying.crop)
+
+
+def test_upright_portraits_are_searched_upright_only(telling: Engine, shared: Path) -> None:
+    surveys = [telling.survey(as_pixels(portrait(shared, name))) for name in PORTRAITS]
+    assert sum(not survey.may_show_turned for survey in surveys) >= len(PORTRAITS) // 2
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_every_portrait_that_lies_shows_signs_of_it(telling: Engine, shared: Path, turn: int) -> None:
+    for name in PORTRAITS:
+        assert telling.survey(as_pixels(portrait(shared, name), turn)).may_show_turned
+
+
+def test_an_empty_picture_shows_no_sign_of_a_face(telling: Engine) -> None:
+    assert telling.survey(np.full((480, 640, 3), 128, np.uint8)) == Survey([], may_show_turned=False)
+
+
+def test_dlib_s_own_detectors_say_nothing_of_faces_that_lie() -> None:
+    engine = load_engine("face_recognition", EngineOptions(detector="hog"))
+    assert engine.survey(np.full((480, 640, 3), 128, np.uint8)).may_show_turned
 
 
 @pytest.mark.parametrize("turn", TURNS)

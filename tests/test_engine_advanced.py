@@ -113,6 +113,20 @@ def test_a_damaged_model_is_named_with_the_command_that_mends_it(pack: Path) -> 
         load(pack)
 
 
+@pytest.mark.parametrize("rewritten", [b"no model", ValueError("a network of another kind")], ids=["bytes", "error"])
+def test_a_model_that_cannot_be_rewritten_for_the_cpu_is_taken_as_it_is(
+    pack: Path, rewritten: bytes | Exception
+) -> None:
+    def rewrite(_model: bytes) -> bytes:
+        if isinstance(rewritten, Exception):
+            raise rewritten
+        return rewritten
+
+    crops = np.random.default_rng(0).normal(size=(2, 3, CROP_SIDE, CROP_SIDE)).astype(np.float32)
+    plain, tried = (Sessions("cpu", 1).load(pack / "rec.onnx", for_cpu=way) for way in (None, rewrite))
+    assert np.array_equal(plain.run(None, {"input.1": crops})[0], tried.run(None, {"input.1": crops})[0])
+
+
 def test_a_model_with_a_flipped_bit_is_not_used(tmp_path: Path, pack: Path) -> None:
     imported = import_pack(pack, tmp_path / "models")
     data = bytearray(imported.recogniser.read_bytes())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facewatch.boxes import SAME_FACE, overlaps
+from facewatch.boxes import SAME_FACE, are_centred_in, overlaps
 from facewatch.engines.openvino_network import OpenVinoNetwork
 from facewatch.engines.options import EngineOptions
 from facewatch.engines.prelu import is_worth_it, without_prelu
@@ -25,10 +25,20 @@ from facewatch.engines.sessions import Sessions, is_built_for_cuda, is_on_cpu, i
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.models.packs import Pack, find_pack, models_folder, sha256_of, state_of_pack
 from facewatch.modules import import_alone
-from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Normalisation, Read, ReadModels, Thresholds
+from facewatch.types import (
+    DetectedFace,
+    Detection,
+    EngineInfo,
+    Needs,
+    Normalisation,
+    Read,
+    ReadModels,
+    Survey,
+    Thresholds,
+)
 
 if TYPE_CHECKING:
-    from facewatch.types import Closer, Doubles, Floats, Pixels
+    from facewatch.types import Closer, Doubles, Flags, Floats, Pixels
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +89,15 @@ NEEDS = Needs(
 
 UPRIGHT_SCORE = 0.75
 """Where there is no face, nothing that lies on its side or head has so much (`scripts/bench --only angles`)."""
+
+FAINT_SCORE = 0.08
+"""Places of which the detector is not even this sure show no face, whichever way up (`scripts/bench --only angles`)."""
+
+SURELY_UPRIGHT = 0.82
+"""No face that lies on its side or head has so much (`scripts/bench --only angles`)."""
+
+BESIDE = 0.2
+"""How far beside a face, in shares of its sides, faint signs of a face are still signs of that one."""
 
 WEAK_LENGTH = 21.0
 """Shorter vectors, those of poor faces, are averaged with that of the mirror image (TTA); see docs/evaluation.md."""
@@ -221,8 +240,12 @@ class ArcFaceEngine:
 
     def analyse(self, pixels: Pixels, *, closer: Closer | None = None) -> list[DetectedFace]:
         """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first."""
+        return self.survey(pixels, closer=closer).faces
+
+    def survey(self, pixels: Pixels, *, closer: Closer | None = None) -> Survey:
+        """Return the same, and whether turned faces may be in the picture."""
         bgr = _bgr(pixels)
-        boxes, landmarks = self._find(bgr)
+        (boxes, landmarks), may_show_turned = self._find(bgr)
         crops = self._crops(bgr, landmarks, closer)
         vectors, norms = self._recogniser.embed_with_norms(stretched(crops))
         faces = [
@@ -239,7 +262,8 @@ class ArcFaceEngine:
                 boxes.tolist(), landmarks, crops, vectors, norms.tolist(), strict=True
             )
         ]
-        return sorted(faces, key=lambda face: (-face.box[2] * face.box[3], face.box))
+        faces.sort(key=lambda face: (-face.box[2] * face.box[3], face.box))
+        return Survey(faces, may_show_turned)
 
     def analyse_aligned(self, crops: Sequence[Pixels]) -> list[DetectedFace]:
         """Return one face a crop, taken to be aligned like the ArcFace template, whatever its size."""
@@ -277,39 +301,47 @@ class ArcFaceEngine:
             boxes, _ = _joined((boxes, landmarks), self._search(bgr, CLOSE_SIDE))
         return [Detection((x0, y0, x1 - x0, y1 - y0), score) for x0, y0, x1, y1, score in boxes.tolist()]
 
-    def _find(self, bgr: Pixels) -> tuple[Floats, Floats]:
-        """Return boxes with scores (x0, y0, x1, y1, score), shape (n, 5), and landmarks, shape (n, 5, 2), in pixels.
+    def _find(self, bgr: Pixels) -> tuple[tuple[Floats, Floats], bool]:
+        """Return boxes with scores (x0, y0, x1, y1, score), shape (n, 5), and landmarks, shape (n, 5, 2), in pixels;
+        and whether there may be turned faces as well.
 
         A face that two searches find is taken from the larger search: its landmarks are finer.
         """
         longer, shorter = max(bgr.shape[:2]), min(bgr.shape[:2])
         # A panorama is searched at as many pixels as another photo: its faces are small in shares of its longer side.
         side = SEARCH_SIDE * max(1.0, longer / (ORDINARY_ASPECT * shorter)) ** 0.5
-        found = self._search(bgr, _multiple_of_32(min(side, longer)))
+        faint, found = self._search_faintly(bgr, _multiple_of_32(min(side, longer)))
         smallest = (found[0][:, 2:4] - found[0][:, :2]).min(initial=longer)
         if longer > side and smallest < SMALL_SHARE * longer * SEARCH_SIDE / side:
             found = _joined(self._search(bgr, _multiple_of_32(min(2 * side, longer))), found)
-        close = _joined(found, self._search(bgr, CLOSE_SIDE))
+        close_faint, close = self._search_faintly(bgr, CLOSE_SIDE)
+        close = _joined(found, close)
         if len(close[0]) > len(found[0]):
             # Rare: only then it is worth a search that is fine enough for landmarks.
             close = _joined(_joined(found, self._search(bgr, 2 * CLOSE_SIDE)), close)
-        return _with_features(*close)
+        return _with_features(*close), _may_show_turned(np.concatenate([faint, close_faint, close[0]]))
 
-    def _search(self, bgr: Pixels, side: int) -> tuple[Floats, Floats]:
-        """Search the picture with its longer side at this many pixels, its shorter one no longer than it has to be."""
+    def _search_faintly(self, bgr: Pixels, side: int) -> tuple[Floats, tuple[Floats, Floats]]:
+        """Return the boxes of all that may be a face, and boxes and landmarks of what is one."""
+        boxes, landmarks = self._search(bgr, side, FAINT_SCORE)
+        return boxes, _chosen((boxes, landmarks), boxes[:, 4] >= MIN_SCORE)
+
+    def _search(self, bgr: Pixels, side: int, least: float = MIN_SCORE) -> tuple[Floats, Floats]:
+        """Search the picture with its longer side at this many pixels, its shorter one no longer than it has to be, for
+        what has at least this score."""
         height, width = bgr.shape[:2]
         scale = side / max(height, width)
         if min(height, width) * scale < SMALLEST_SIDE:
             return np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32)
         size = min(side, _multiple_of_32(width * scale)), min(side, _multiple_of_32(height * scale))
         try:
-            boxes, landmarks = self._detector.detect(bgr, input_size=size)
+            boxes, landmarks = self._detector.detect(bgr, input_size=size, det_thresh=least)
         except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
             if not is_out_of_memory(error) or is_on_cpu(self._detector.session):
                 raise
             log.warning("%s: not enough memory on the device to find faces; on the CPU from now on", self._info.name)
             self._detector = _load_detector(self._pack, self._sessions, is_on_cpu=True)
-            return self._search(bgr, side)
+            return self._search(bgr, side, least)
         return boxes, landmarks
 
     def _crops(self, bgr: Pixels, landmarks: Floats, closer: Closer | None) -> Pixels:
@@ -346,8 +378,17 @@ def _joined(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> tupl
 
 def _with_features(boxes: Floats, landmarks: Floats) -> tuple[Floats, Floats]:
     """Return the detections whose landmarks are not all in one place: those are no faces, and cannot be aligned."""
-    is_spread = np.ptp(landmarks, axis=1).max(axis=1, initial=0) > 1
-    return boxes[is_spread], landmarks[is_spread]
+    return _chosen((boxes, landmarks), np.ptp(landmarks, axis=1).max(axis=1, initial=0) > 1)
+
+
+def _chosen(found: tuple[Floats, Floats], which: Flags) -> tuple[Floats, Floats]:
+    return found[0][which], found[1][which]
+
+
+def _may_show_turned(boxes: Floats) -> bool:
+    """Whether there is, among all that may be a face, what is no part of one that is surely upright."""
+    sides = _sided(boxes)
+    return not are_centred_in(sides, sides[boxes[:, 4] >= SURELY_UPRIGHT], margin=BESIDE).all()
 
 
 def _sided(corners: Floats) -> Doubles:
@@ -400,7 +441,7 @@ def _load_detector(pack: Pack, sessions: Sessions, *, is_on_cpu: bool = False) -
     detector = open_scrfd(str(pack.detector), session)
     if not detector.use_kps:
         raise EngineError(f"{pack.detector}: a detector without landmarks; take one with them (its name ends in kps)")
-    detector.prepare(0, det_thresh=MIN_SCORE)
+    detector.prepare(0)
     return detector
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Thresholds
+from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Survey, Thresholds
 
 if TYPE_CHECKING:
     from facewatch.types import Closer, Floats, Pixels
@@ -78,6 +78,10 @@ class FakeEngine:
         row = pixels[pixels.shape[0] // 2]
         starts = [x for x in range(len(row)) if row[x, 2] == _BLUE and (x == 0 or row[x - 1, 2] != _BLUE)]
         return [_face(x, pixels.shape[0] // 4, *(int(v) for v in row[x, :2])) for x in starts]
+
+    def survey(self, pixels: Pixels, *, closer: Closer | None = None) -> Survey:
+        """Return the same; turned pictures are searched, too."""
+        return Survey(self.analyse(pixels, closer=closer))
 
     def find(self, pixels: Pixels) -> list[Detection]:
         """Return nothing: no side of a square is up, so that a turned picture shows nothing new."""

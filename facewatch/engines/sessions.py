@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from facewatch.errors import EngineError
+
+log = logging.getLogger(__name__)
 
 CPU = "CPUExecutionProvider"
 
@@ -65,17 +68,16 @@ class Sessions:
         is_on_cpu: bool = False,
         for_cpu: Callable[[bytes], bytes] | None = None,
     ) -> Any:
-        """Return a session for a model file; `for_cpu` makes of its content what the CPU runs faster.
+        """Return a session for a model file; `for_cpu` makes of its content what the CPU runs faster. Where that fails
+        the model is taken as it is.
 
         Raises:
             EngineError: it is not a model that onnxruntime can run, or the device cannot be used.
         """
         providers = [CPU] if is_on_cpu else self.providers
         try:
-            model: str | bytes = os.fspath(path)
-            if for_cpu is not None and providers[0] == CPU:
-                model = for_cpu(Path(path).read_bytes())
-            session = open_session(model, providers, n_threads=self.n_threads)
+            session = self._rewritten(Path(path), for_cpu) if for_cpu is not None and providers[0] == CPU else None
+            session = session or open_session(os.fspath(path), providers, n_threads=self.n_threads)
         except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
             raise EngineError(
                 f"{path}: not a model that can be used ({one_line(error)}); `facewatch models verify` shows which "
@@ -87,6 +89,14 @@ class Sessions:
                 f'{_REMEDIES.get(self.device, "")}, or set device = "auto"'
             )
         return session
+
+    def _rewritten(self, path: Path, rewrite: Callable[[bytes], bytes]) -> Any:
+        """Return a session for a model that was rewritten; None: it cannot be, or not run then."""
+        try:
+            return open_session(rewrite(path.read_bytes()), [CPU], n_threads=self.n_threads)
+        except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
+            log.debug("%s: not rewritten for the CPU (%s)", path, one_line(error))
+            return None
 
 
 def is_built_for_cuda() -> bool:

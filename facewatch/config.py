@@ -440,7 +440,8 @@ SETTINGS = (
     Setting(
         "resources.memory_mb",
         0,
-        "What facewatch may take of the memory, in MB; 0: what the system lets it have (a container's limit).",
+        "What facewatch may take of the memory, in MB; with less it works in smaller parts. 0: what the system lets it "
+        "have (a container's limit).",
         _number(0, 1e6, whole=True),
     ),
     Setting(

@@ -40,7 +40,7 @@ class Task:
 
 
 SMALL = Task(20_000, seconds=10, megabytes=1_000)
-LARGE = Task(100_000, seconds=120, megabytes=3_000)
+LARGE = Task(100_000, seconds=120, megabytes=1_300)
 MILLION = Task(1_000_000, seconds=1_800, megabytes=8_000)
 MOST_LOST = 0.003
 """How much lower BCubed F may be where not all faces are compared."""

@@ -133,7 +133,8 @@ class Faces(TableAccess):
     """The tables faces, embeddings, analyses, sightings and marks."""
 
     path = Path()
-    """Of the catalog: vectors of very many faces lie in a file beside it while they are needed."""
+    """Of the catalog: vectors of very many faces lie in a file beside it while they are needed. Without a name, of one
+    that is only read, that file is where the system has such files."""
 
     def is_analysed(self, photo_id: int, engine_id: int) -> bool:
         return (
@@ -256,7 +257,7 @@ class Faces(TableAccess):
             f"SELECT {_FACTS}, e.vector {_FACTS_FROM} WHERE {where} AND f.is_current AND {_UNMARKED} ORDER BY {order}",
             [engine_id, *arguments],
         )
-        tables, vectors = [_table_of([], 0)], GrowingRows(n_dims, self.path.parent)
+        tables, vectors = [_table_of([], 0)], GrowingRows(n_dims, self.path.parent if self.path.name else None)
         with clear_errors(self.path):
             # Some at a time: the rows of all faces take twice as much memory as their arrays.
             for rows in iter(lambda: found.fetchmany(_ROWS_AT_ONCE), []):

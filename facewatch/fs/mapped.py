@@ -23,8 +23,8 @@ class GrowingRows:
     The file has no name, so nothing of it is left when the array is let go, or the process is killed.
     """
 
-    def __init__(self, n_columns: int, folder: Path) -> None:
-        """Where the folder cannot be written, the file is where the system has such files."""
+    def __init__(self, n_columns: int, folder: Path | None) -> None:
+        """Where there is no folder, or it cannot be written, the file is where the system has such files."""
         self._n_columns, self._folder = n_columns, folder
         self._parts: list[NDArray[np.float32]] = []
         self._n_bytes = 0
@@ -49,7 +49,7 @@ class GrowingRows:
 
     def _write(self) -> None:
         if self._file is None:
-            folder = self._folder if os.access(self._folder, os.W_OK) else None
+            folder = self._folder if self._folder and os.access(self._folder, os.W_OK) else None
             self._file = TemporaryFile(dir=folder)  # noqa: SIM115 - open until all rows have come
         for part in self._parts:
             self._file.write(np.ascontiguousarray(part).data)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from terminals import session
 
 from facewatch.app import App
-from facewatch.cli import why as cli_why
+from facewatch.cli import faces as cli_faces
 from facewatch.cli.faces import draw_rows
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.engines import fake
@@ -656,7 +656,7 @@ def test_a_face_is_drawn_beside_the_nearest_ones_of_whom_it_looks_like(
         like = anna.rematch.likenesses[0]
         assert nearest == (like.nearest.face_id, f"Anna\n{like.distance:.2f}")
         assert [label.split("\n")[0] for _, label in compared_faces(ben)] == ["face 2", "Ben"]
-    monkeypatch.setattr(cli_why, "screen_here", lambda: Screen(Protocol.BLOCKS, 80, BLOCK_CELL))
+    monkeypatch.setattr(cli_faces, "screen_here", lambda: Screen(Protocol.BLOCKS, 80, BLOCK_CELL))
     answer = run("why", photo)
     assert answer.code == 0
     plain = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", answer.out)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from facewatch.cli.faces import NO_SCREEN, draw_people, screen_here
 from facewatch.cli.output import echo, print_json, progress_bar
-from facewatch.cli.pictures import Screen
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.engines import ENGINE_HELP
 from facewatch.errors import EngineError, FolderError, LibraryError
@@ -18,6 +16,7 @@ from facewatch.errors import EngineError, FolderError, LibraryError
 if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.catalog import Person
+    from facewatch.cli.pictures import Screen
     from facewatch.pipeline import ScanResult
     from facewatch.types import Progress
 
@@ -71,7 +70,7 @@ def scan(
     if aligned is not None and not photos:
         raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
     # Before the progress bar stands between us and the terminal.
-    screen = NO_SCREEN if as_json or state.is_quiet else screen_here()
+    screen = None if as_json or state.is_quiet else _screen()
     with (
         _app(state, photos, engine, is_aligned=bool(aligned)) as app,
         progress_bar("analysing photos", is_shown=not state.is_quiet) as report,
@@ -139,10 +138,18 @@ class Found(NamedTuple):
     """Who are on most photos."""
 
 
-def show_found(app: App, result: ScanResult, screen: Screen, report: Callable[[Progress], None]) -> Found | None:
-    """Write the contact sheet and return who is to be shown; None: the scan found nobody new."""
+def _screen() -> Screen:
+    from facewatch.cli.faces import screen_here
+
+    return screen_here()
+
+
+def show_found(app: App, result: ScanResult, screen: Screen | None, report: Callable[[Progress], None]) -> Found | None:
+    """Write the contact sheet and return who is to be shown; None: the scan found nobody new. `screen`: None: nothing
+    is to be drawn."""
     if not result.faces.n_new_people:
         return None
+    from facewatch.cli.faces import NO_SCREEN, draw_people
     from facewatch.cli.people import write_contact_sheet
     from facewatch.people.portraits import shown_people
 
@@ -152,6 +159,7 @@ def show_found(app: App, result: ScanResult, screen: Screen, report: Callable[[P
         sheet = write_contact_sheet(app, report=report)
     except (EngineError, FolderError, LibraryError) as error:
         note = str(error)
+    screen = screen or NO_SCREEN
     n_drawn = N_LARGEST if screen.n_lines >= LINES_FOR_LARGEST else N_LARGEST // 2
     drawn = draw_people(app, screen, people[:n_drawn])
     return Found(sheet, note, drawn, n_drawn, tuple(people))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from facewatch.cli.faces import draw_rows, screen_here
 from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
 
@@ -36,6 +35,7 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
 
             print_json(explained_row(explained))
             return
+        from facewatch.cli.faces import draw_rows, screen_here
         from facewatch.presentation.explain import compared_faces, face_lines, others_line, photo_lines
 
         echo("\n".join(photo_lines(explained)))

@@ -295,7 +295,7 @@ WORTH = 0.999
 def race_accuracy(race: Race) -> Iterator[Comparison]:
     """What `facewatch evaluate` says of either mode, by every detector of the standard one and every runtime."""
     modes: dict[str, dict[str, str]] = {"standard": {}, "advanced": {"name": race.bench.engine}}
-    runtimes = ("onnxruntime", "openvino") if importlib.util.find_spec("openvino") else ("onnxruntime",)
+    runtimes = ("onnxruntime", "openvino") if has_openvino() else ("onnxruntime",)
     ways = [("standard", "detector", name) for name in ("yunet", "hog")]
     ways += [("advanced", "runtime", name) for name in runtimes]
     for part in SETS[: race.bench.many(2, 2, 1)]:

@@ -52,7 +52,7 @@ their licences.
 |---|---|---|
 {packages}
 
-Installed only where somebody asks for it: openvino (`facewatch[openvino]`), under Apache-2.0. It wants
+Installed only where somebody asks for it: openvino (`pip install ".[openvino]"`), under Apache-2.0. It wants
 openvino-telemetry (Apache-2.0), which reports use to its maker: facewatch does without, and keeps it from being
 imported.
 

@@ -30,7 +30,7 @@ OPTIONS = (
     ),
     Option(
         "runtime",
-        'What runs InsightFace\'s recogniser: "onnxruntime"; "openvino" (pip install "facewatch[openvino]"); "auto": '
+        'What runs InsightFace\'s recogniser: "onnxruntime"; "openvino" (pip install --no-deps openvino); "auto": '
         "openvino where it is installed, faster, and proved to give the same vectors. The CPU only.",
         ("auto", "onnxruntime", "openvino"),
     ),

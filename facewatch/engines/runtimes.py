@@ -14,6 +14,7 @@ import logging
 import os
 import platform
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,7 +34,8 @@ log = logging.getLogger(__name__)
 LEAST = (2025, 0)
 """The oldest OpenVINO that is used; docs/recognisers.md says which was measured."""
 
-INSTALL = 'pip install "facewatch[openvino]"'
+INSTALL = f"{shlex.quote(sys.executable)} -m pip install --no-deps openvino"
+"""Without what it asks for: that reports its use."""
 
 LEAST_COSINE: dict[Precision, float] = {"bf16": 0.998, "f32": 0.99999}
 """Between both vectors of a made picture. With a recogniser that has .9995 `facewatch evaluate` gives the same figures;

@@ -74,7 +74,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
 PARTS_WITH_BROWSER = frozenset({"page"})
 PARTS_WITH_PACK = frozenset({"advanced", "angles", "memory", "one", "scan", "recogniser"})
 """Those with the advanced engine, whose models lie beside the photos; as is true of the next, some are of --against."""
-PARTS_WITH_PHOTOS = PARTS_WITH_PACK | {"stages", "peer", "faceless"}
+PARTS_WITH_PHOTOS = PARTS_WITH_PACK | {"stages", "peer", "faceless", "accuracy"}
 
 
 def machine_facts(bench: Bench) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from facewatch.folders.check import check_people_folder
 from facewatch.folders.model import MARKER, SHEET
 from facewatch.folders.sheet import SHEET_MARK, drop_from_sheet, is_sheet, portrait_start, remove_sheet, write_sheet
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineWorkers
+from facewatch.indexing.pool import InlineWorkers, WorkerPool
 from facewatch.people.portraits import Portrait, portraits
 from facewatch.presentation.html.contact_sheet import MOST_BYTES, contact_page
 
@@ -198,6 +198,20 @@ def known(library: Library) -> Library:
     library.draw("both.png", (1, 7), (2, 7))
     library.scan()
     return library
+
+
+def test_the_workers_that_analysed_the_photos_cut_the_faces_out_of_them(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for look in range(3):
+        library.draw(f"{look}.png", (1, look), (2, look))
+    monkeypatch.setattr("facewatch.app.picture_workers", None)
+    with library.app(workers=WorkerPool(Recipe("fake"), 1)) as app:
+        found = cli_scan.show_found(app, app.pipeline.scan(), BLOCKS, lambda _: None)
+    assert found is not None
+    assert found.drawn
+    assert found.sheet is not None
+    assert "data:image/jpeg" in found.sheet.read_text()
 
 
 def test_the_end_of_a_scan_shows_those_it_found(library: Library, capsys: pytest.CaptureFixture[str]) -> None:

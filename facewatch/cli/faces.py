@@ -28,16 +28,19 @@ def screen_here() -> Screen:
 
 
 def crops_of(app: App) -> FaceCrops:
-    """Return what cuts out faces, with as many workers as the settings allow.
+    """Return what cuts out faces: with the workers that have analysed photos just now, else with as many new ones as
+    the settings allow.
 
     Raises:
         EngineError: there is not memory enough for it.
     """
+    from facewatch.indexing.pool import WorkerPool
     from facewatch.settings import n_workers_of
 
-    # The workers that analysed photos need not be there beside these.
-    app.pipeline.rest()
-    return app.face_crops(n_workers=n_workers_of(app.config))
+    made = app.pipeline.workers.made
+    # To start a process takes longer than to cut out the faces of twenty people.
+    workers = made if isinstance(made, WorkerPool) else None
+    return app.face_crops(workers, n_workers=n_workers_of(app.config))
 
 
 def draw_people(app: App, screen: Screen, people: Sequence[Person]) -> str:

@@ -69,23 +69,14 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitVectors:
+class UnitVectors(Chosen):
     """Some rows of others, with a length of 1."""
 
-    of: Vectors
-    rows: Ints
     lengths: Floats
     """What each of these rows is divided by, shape (n_rows,)."""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.rows), *self.of.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
     def __getitem__(self, rows: Any, /) -> Floats:
-        vectors: Floats = self.of[self.rows[rows]]
+        vectors = Chosen.__getitem__(self, rows)
         vectors /= self.lengths[rows][:, None]
         return vectors
 

@@ -10,6 +10,8 @@ import re
 import select
 import signal
 import struct
+import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from terminals import CONTROLLED
 
 from facewatch.cli import pictures
 from facewatch.cli.pictures import Cell, Protocol, Screen, ask_terminal, draw, positions, protocol_of, screen_of
@@ -106,20 +109,26 @@ def test_a_silent_terminal_is_not_waited_for_and_left_as_it_was() -> None:
         assert termios.tcgetattr(tty) == before
 
 
-def test_a_terminal_is_left_as_it_was_when_the_user_interrupts() -> None:
-    def interrupt(_: int) -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    # Whoever runs the tests in the background of a script has Ctrl-C ignored.
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+def test_a_terminal_is_left_as_it_was_when_the_user_presses_ctrl_c() -> None:
+    asks = "from facewatch.cli.pictures import ask_terminal; ask_terminal(b'who?', source=0, target=1, seconds=60)"
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    process = subprocess.Popen(
+        [sys.executable, "-c", CONTROLLED, "-P", "-c", asks], stdin=theirs, stdout=theirs, start_new_session=True
+    )
     try:
-        with terminal({b"\x1b[c": b""}, when_asked=interrupt) as tty:
-            before = termios.tcgetattr(tty)
-            with pytest.raises(KeyboardInterrupt):
-                ask_terminal(b"\x1b[c", source=tty, target=tty, seconds=60)
-            assert termios.tcgetattr(tty) == before
+        asked = b""
+        while not asked.endswith(b"who?"):
+            asked += os.read(ours, 1024)
+        assert not modes(theirs) & termios.ECHO
+        os.write(ours, b"\x03")
+        assert process.wait(60) == -signal.SIGINT
+        assert termios.tcgetattr(theirs) == before
     finally:
-        signal.signal(signal.SIGINT, usual)
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_a_terminal_that_cannot_be_written_answers_nothing_and_is_left_as_it_was() -> None:

@@ -381,9 +381,9 @@ class App:
         Raises:
             EngineError: the engine is being changed.
         """
+        from facewatch.people.kept_vectors import all_faces
         from facewatch.people.review.listing import QuestionList
         from facewatch.people.review.questions import open_questions
-        from facewatch.people.search import all_faces
 
         info = self._info_for_questions()
         n_open = self.catalog.faces.n_open() if n_open is None else n_open

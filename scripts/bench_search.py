@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
-from facewatch.matching.search import Block, Extent, Origin, VectorFile, Vectors
+from facewatch.matching.search import Block, Vectors
+from facewatch.matching.vector_file import Extent, Origin, VectorFile
 from facewatch.people.search import Search
 from facewatch.types import Fingerprint
 
@@ -170,7 +171,7 @@ def make_file(path: Path, n_faces: int, n_dims: int) -> None:
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             draft.add(Block(ids, vectors))
         draft.sync()
-        draft.publish(Extent(n_faces, n_faces, n_faces - 1, ""))
+        draft.publish(Extent(n_faces, n_faces, n_faces - 1, "", ""))
 
 
 def search_file(path: Path, n_faces: int) -> Outcome:

@@ -54,7 +54,7 @@ their licences.
 
 Installed only where somebody asks for it: openvino (`pip install ".[openvino]"`), under Apache-2.0. It wants
 openvino-telemetry (Apache-2.0), which reports use to its maker: facewatch does without, and keeps it from being
-imported.
+imported. faiss-cpu (MIT) and numkong (Apache-2.0) come with `pip install ".[search]"`; neither wants anything else.
 
 ## Models
 

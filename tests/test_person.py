@@ -237,8 +237,8 @@ def test_how_far_a_face_is_from_the_others_does_not_depend_on_itself(n_faces: in
 
 def test_look_alikes_are_the_most_alike_first_with_what_is_known_of_both(catalog_of_likes: FaceCatalog) -> None:
     from facewatch.indexing.engine import EngineInUse
+    from facewatch.people.kept_vectors import KeptVectors
     from facewatch.people.resemblance import Resemblance
-    from facewatch.people.search import KeptVectors
 
     class InUse:
         def in_use(self) -> EngineInUse:

@@ -33,8 +33,10 @@ from facewatch.indexing.pool import InlineWorkers
 from facewatch.matching import Gallery
 from facewatch.matching import search as search_module
 from facewatch.matching.aggregation import MatchSettings
-from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
-from facewatch.people.search import NearFaces, Search, all_faces
+from facewatch.matching.search import Block, Near, Vectors
+from facewatch.matching.vector_file import MAGIC, NOTHING, PAGE_BYTES, Extent, Head, Origin, VectorFile
+from facewatch.people.kept_vectors import all_faces
+from facewatch.people.search import NearFaces, Search
 from facewatch.types import Tier
 
 N_DIMS = 8
@@ -172,7 +174,7 @@ def write(file: VectorFile, known: Extent | None, ids: Iterable[int], token: str
     with file.write(known) as draft:
         draft.add(added)
         draft.sync()
-        extent = Extent(draft.n_faces, int(added.ids[-1]), int(added.ids[-1]), token)
+        extent = Extent(draft.n_faces, int(added.ids[-1]), int(added.ids[-1]), known.begun if known else "b", token)
         draft.publish(extent)
     return extent
 
@@ -232,7 +234,7 @@ def test_a_damaged_first_page_is_noticed(tmp_path_factory: pytest.TempPathFactor
     file = VectorFile(tmp_path_factory.mktemp("f") / "vectors", ORIGIN)
     write(file, None, range(3))
     content = bytearray(file.path.read_bytes())
-    content[data.draw(st.integers(0, search_module.PAGE_BYTES - 1))] ^= data.draw(st.integers(1, 255))
+    content[data.draw(st.integers(0, PAGE_BYTES - 1))] ^= data.draw(st.integers(1, 255))
     file.path.write_bytes(content)
     assert file.read() is None
 
@@ -281,7 +283,7 @@ def test_a_draft_that_fails_leaves_the_file_as_it_was(tmp_path: Path, is_new: bo
 
 def test_an_origin_that_does_not_fit_into_a_page_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        VectorFile(tmp_path / "vectors", dataclasses.replace(ORIGIN, engine="x" * 5000)).page(NOTHING)
+        Head(MAGIC, dataclasses.replace(ORIGIN, engine="x" * 5000)).page(NOTHING)
 
 
 # --- a library ---
@@ -602,7 +604,7 @@ def _of_another_library(path: Path) -> None:
 
 def _of_another_change(path: Path) -> None:
     """As if the catalog was put back to a backup, and went another way from there: as many faces, and other vectors."""
-    text = path.read_bytes()[len(search_module.MAGIC) : search_module.PAGE_BYTES - 4]
+    text = path.read_bytes()[len(MAGIC) : PAGE_BYTES - 4]
     facts = json.loads(text)
     file = VectorFile(path, Origin(*(facts.pop(key) for key in ("library", "engine", "n_dims"))))
     stored = file.read()
@@ -690,8 +692,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from facewatch.catalog import Catalog
-from facewatch.matching.search import Draft
-from facewatch.people.search import KeptVectors
+from facewatch.matching.vector_file import Draft
+from facewatch.people.kept_vectors import KeptVectors
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -752,7 +754,7 @@ def _full(_: Library, patch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    patch.setattr("facewatch.matching.search.os.fsync", fail)
+    patch.setattr("facewatch.matching.vector_file.os.fsync", fail)
 
 
 def _locked_out(library: Library, _: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ BESIDE = {
     "facewatch/folders/wanted.py": "which folders there are to be",
     "facewatch/people/sketching.py": "what people look like, which `why` is told instead of all their faces",
     "facewatch/people/search.py": "the vectors that `search` reads are kept up",
+    "facewatch/people/kept_vectors.py": "their file",
     "facewatch/folders/extras.py": "whether it is one of people who have a folder together",
     "facewatch/folders/state.py": "whether the folder is as it was left",
     "facewatch/folders/recovery.py": "what is about to be done is recorded before",

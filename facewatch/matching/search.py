@@ -1,32 +1,17 @@
-"""Which of all known faces are nearest to one? Exact, over vectors that lie in a file and are mapped, not read.
-
-The file is a copy: it can be deleted at any time and is made again from the catalog. What it holds is said by its first
-page, so that whatever was cut off behind that, or does not fit to it, counts for nothing.
-"""
+"""Which of all known faces are nearest to one?"""
 
 from __future__ import annotations
 
-import json
-import os
-import zlib
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from facewatch.types import Doubles, Floats, Ints
+    from facewatch.types import Doubles, Flags, Floats, Ints
 
 from facewatch.columns import Columns
-
-MAGIC = b"facewatch vectors 1\n"
-"""Begins every file; the number changes with what is in it."""
-
-PAGE_BYTES = 4096
-"""What the file says of itself; the faces begin behind that."""
 
 BLOCK_FACES = 1_024
 """Rows that are compared with one probe after another while they are in the cache: 2 MB of 512-D vectors."""
@@ -36,9 +21,16 @@ MEASURED_AT_ONCE = 8_192
 precision."""
 
 PROBES_AT_ONCE = 16
-"""Faces that are compared with all others in one pass: 64 MB of similarities for a million."""
+"""Faces that are compared with all others in one pass, where that takes no more than this:"""
 
-FIRST_SORTED = 64
+SIMILARITIES_AT_ONCE = 2**26
+"""256 MB."""
+
+FACES_A_TOP = 1_024
+"""Faces of which the most similar one stands for all where it is asked how similar the n-th is: putting twenty million
+in order takes four times as long as comparing them."""
+
+FIRST_SORTED = 16
 """Faces that are put in order at first; four times as many whenever those are not enough."""
 
 SLACK = 1e-4
@@ -63,19 +55,44 @@ class Block(Columns):
     """Unit vectors, shape (n_faces, n_dims)."""
 
 
+class Estimates(Protocol):
+    """Compares probes with the first faces of some vectors by less than those, so that it is sooner done."""
+
+    def __len__(self) -> int:
+        """Return how many faces it knows."""
+
+    def compare(self, probes: Floats, similarities: Floats) -> float:
+        """Write the cosine of every probe with every face it knows; return by how much any of them may be wrong.
+
+        Args:
+            probes: unit vectors, float32, shape (n_probes, n_dims).
+            similarities: float32, shape (n_probes, n_faces); no number for a face whose vector is none.
+        """
+
+    def bounds(self, probe: Floats, rows: Ints) -> tuple[Floats, Floats]:
+        """Return between which cosines with one probe those of some faces lie; closer than `compare` says, and slower.
+
+        Args:
+            probe: shape (n_dims,).
+            rows: ascending, shape (n,).
+        """
+
+
 class Vectors:
     """All faces that can be found."""
 
-    def __init__(self, blocks: Collection[Block]) -> None:
+    def __init__(self, blocks: Collection[Block], estimates: Estimates | None = None) -> None:
+        """`estimates` of the first of these faces make finding the nearest quicker, and the answer is the same."""
         self._blocks = tuple(block for block in blocks if len(block.ids))
         self._starts = np.cumsum([0, *(len(block.ids) for block in self._blocks)])
+        self._estimates = estimates
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def with_more(self, block: Block) -> Vectors:
         """Return these faces and the block's."""
-        return Vectors((*self._blocks, block))
+        return Vectors((*self._blocks, block), self._estimates)
 
     def of(self, ids: Collection[int]) -> dict[int, Floats]:
         """Return the vectors of those of these faces that are here, by id."""
@@ -138,37 +155,58 @@ class Vectors:
         Args:
             probes: unit vectors, float32, shape (n_probes, n_dims).
         """
-        for start in range(0, len(probes), PROBES_AT_ONCE):
-            group = probes[start : start + PROBES_AT_ONCE]
-            for probe, similarities in zip(group, self._compare(group), strict=True):
-                yield self._in_order(probe, similarities)
+        n_at_once = min(PROBES_AT_ONCE, max(1, SIMILARITIES_AT_ONCE // max(1, len(self))))
+        for start in range(0, len(probes), n_at_once):
+            group = probes[start : start + n_at_once]
+            similarities, slack = self._compare(group)
+            for probe, row in zip(group, similarities, strict=True):
+                yield self._in_order(probe, row, slack)
 
-    def _compare(self, probes: Floats) -> Floats:
-        """Return the cosine of every probe with every face, shape (n_probes, n_faces), -inf for what is no number."""
+    def _compare(self, probes: Floats) -> tuple[Floats, float]:
+        """Return the cosine of every probe with every face, shape (n_probes, n_faces), -inf for what is no number; and
+        by how much any two of them may be wrong together."""
         similarities = np.empty((len(probes), len(self)), np.float32)
+        n_known, slack = 0, SLACK
+        if self._estimates is not None:
+            n_known = len(self._estimates)
+            slack += 2 * self._estimates.compare(probes, similarities[:, :n_known])
         for block, offset in zip(self._blocks, self._starts[:-1], strict=True):
-            for start in range(0, len(block.ids), BLOCK_FACES):
+            for start in range(max(0, n_known - offset), len(block.ids), BLOCK_FACES):
                 rows = block.vectors[start : start + BLOCK_FACES]
                 at = slice(offset + start, offset + start + len(rows))
                 for number, probe in enumerate(probes):
                     # One dot product a row: a matrix product would be spread over all cores, which costs three times
                     # the processor time where memory is what it waits for, and more where cores are busy.
                     np.vecdot(rows, probe, out=similarities[number, at])
-        similarities[np.isnan(similarities)] = -np.inf
-        return similarities
+        np.fmax(similarities, np.float32(-np.inf), out=similarities)
+        return similarities, slack
 
-    def _in_order(self, probe: Floats, similarities: Floats) -> Iterator[Near]:
+    def _in_order(self, probe: Floats, similarities: Floats, slack: float) -> Iterator[Near]:
         n_given, n_wanted = 0, FIRST_SORTED
         while n_given < len(similarities):
-            n_others = max(0, len(similarities) - n_wanted)
-            bar = np.partition(similarities, n_others)[n_others]
+            bar = _bar(similarities, n_wanted)
             # Whatever is left out is farther than the `n_sure` nearest of these, however its cosine was rounded.
-            n_sure = int(np.count_nonzero(similarities >= bar))
-            ids, distances = self._measure(np.flatnonzero(similarities >= bar - SLACK), probe)
+            rows = np.flatnonzero(similarities >= bar - slack)
+            n_sure = int(np.count_nonzero(similarities[rows] >= bar))
+            ids, distances = self._measure(self._without_farther(rows, n_sure, probe, similarities), probe)
             for row in np.lexsort((ids, distances))[n_given:n_sure]:
                 if not np.isnan(distances[row]):
                     yield Near(int(ids[row]), float(distances[row]))
             n_given, n_wanted = n_sure, 4 * n_sure
+
+    def _without_farther(self, rows: Ints, n: int, probe: Floats, similarities: Floats) -> Ints:
+        """Return these rows, which are sorted, without what is certainly farther than the `n` nearest of them.
+
+        Their vectors may have to be read from the disk one by one.
+        """
+        if self._estimates is None or len(rows) > MEASURED_AT_ONCE:
+            return rows
+        n_estimated = int(np.searchsorted(rows, len(self._estimates)))
+        low, high = self._estimates.bounds(probe, rows[:n_estimated])
+        exact = similarities[rows[n_estimated:]]
+        low, high = np.concatenate([low, exact - SLACK]), np.concatenate([high, exact + SLACK])
+        is_near: Flags = high >= np.partition(low, -n)[-n]
+        return rows[is_near]
 
     def _measure(self, rows: Ints, probe: Floats) -> tuple[Ints, Doubles]:
         """Return ids and exact distances of the faces in these rows, which are sorted."""
@@ -183,173 +221,18 @@ class Vectors:
         return ids, distances
 
 
+def _bar(similarities: Floats, n: int) -> float:
+    """Return a similarity that at least `n` faces reach, or all, and hardly more."""
+    n_tops = len(similarities) // FACES_A_TOP
+    # Of so many groups hardly one has two of the n.
+    if n_tops >= 64 * n:
+        similarities = similarities[: n_tops * FACES_A_TOP].reshape(n_tops, FACES_A_TOP).max(1)
+    n_others = max(0, len(similarities) - n)
+    return float(np.partition(similarities, n_others)[n_others])
+
+
 def _places(block: Block, ids: Ints) -> tuple[Ints, Ints]:
     """Return the rows of a block that hold some of these faces, which are ascending, and where among them each is."""
     places = np.minimum(np.searchsorted(ids, block.ids), max(len(ids) - 1, 0))
     rows = np.flatnonzero(ids[places] == block.ids) if len(ids) else np.zeros(0, np.int64)
     return rows, places[rows]
-
-
-# --- the file ---
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Whose faces a file holds: those of another library or engine are never compared."""
-
-    library: str
-    engine: str
-    """Its fingerprint."""
-    n_dims: int
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How far a file has come with the faces of its origin."""
-
-    n_faces: int
-    last_place: int
-    """Of the last face, in the order in which they came; 0: there is none."""
-    last_id: int
-    token: str
-    """Drawn again for every change, and kept by the origin, too: distinguishes the file of an origin that was set back
-    to what it was earlier and went another way."""
-
-
-NOTHING = Extent(n_faces=0, last_place=0, last_id=0, token="")
-"""Of a file before its first face."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a file holds; its vectors are mapped, and stay so when the file is replaced or deleted."""
-
-    extent: Extent
-    block: Block
-
-
-class VectorFile:
-    """The file. Any number may read it at any time; who writes it has to be the only one."""
-
-    def __init__(self, path: Path, origin: Origin) -> None:
-        self.path = path
-        self.origin = origin
-        self._record = np.dtype([("id", "<i8"), ("vector", "<f4", (origin.n_dims,))])
-
-    def read(self, known: Stored | None = None) -> Stored | None:
-        """Return what the file holds; None: there is none, or it is damaged, cut off, or of another origin.
-
-        What is `known` of it already is returned as it is where that is all: a file that is mapped twice takes its
-        room in memory twice.
-        """
-        try:
-            with self.path.open("rb") as file:
-                extent = self._extent(file.read(PAGE_BYTES))
-                if extent is None or self.end_of(extent.n_faces) > os.fstat(file.fileno()).st_size:
-                    return None
-                is_known = known is not None and known.extent == extent
-                return known if is_known else Stored(extent, self._map(file, extent.n_faces))
-        except OSError:
-            return None
-
-    def write(self, known: Extent | None) -> Draft:
-        """Return what adds faces behind those that are known, or starts from none; see `Draft`.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        path = self.path if known else self.path.with_name(f"{self.path.name}.new")
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if known else os.O_CREAT | os.O_TRUNC)
-        file = open(os.open(path, flags, 0o600), "r+b")  # noqa: SIM115, PTH123 - closed by the draft
-        return Draft(self, path, file, known)
-
-    def end_of(self, n_faces: int) -> int:
-        """Return where so many faces end, in bytes."""
-        return PAGE_BYTES + n_faces * self._record.itemsize
-
-    def records(self, block: Block) -> bytes:
-        """Return faces as they stand in the file: its id before each vector."""
-        records = np.empty(len(block.ids), self._record)
-        records["id"], records["vector"] = block.ids, block.vectors
-        return records.tobytes()
-
-    def page(self, extent: Extent) -> bytes:
-        """Return the first page of a file that has come so far."""
-        text = MAGIC + json.dumps(asdict(self.origin) | asdict(extent)).encode()
-        if len(text) > PAGE_BYTES - 4:
-            raise ValueError(f"does not fit into a page: {text!r}")
-        text = text.ljust(PAGE_BYTES - 4)
-        return text + zlib.crc32(text).to_bytes(4, "little")
-
-    def _extent(self, page: bytes) -> Extent | None:
-        text, checksum = page[:-4], page[-4:]
-        is_whole = len(page) == PAGE_BYTES and zlib.crc32(text).to_bytes(4, "little") == checksum
-        if not is_whole or not text.startswith(MAGIC):
-            return None
-        facts: dict[str, Any] = json.loads(text[len(MAGIC) :])
-        if Origin(facts.pop("library"), facts.pop("engine"), facts.pop("n_dims")) != self.origin:
-            return None
-        return Extent(**facts)
-
-    def _map(self, file: BinaryIO, n_faces: int) -> Block:
-        if not n_faces:
-            records = np.empty(0, self._record)
-        else:
-            # An ordinary array over the mapping: what is taken from a memmap is one again, which costs with every row.
-            records = np.asarray(np.memmap(file, self._record, "r", PAGE_BYTES, (n_faces,)))
-        # The ids are asked for by themselves, and lie far apart between the vectors.
-        return Block(np.ascontiguousarray(records["id"]), records["vector"])
-
-
-class Draft:
-    """Faces that are being written, none of which counts before `publish`: cut off anywhere, the file is as it was."""
-
-    def __init__(self, target: VectorFile, path: Path, file: BinaryIO, known: Extent | None) -> None:
-        self._target = target
-        self._path = path
-        self._file = file
-        self._known = known or NOTHING
-        self.n_faces = self._known.n_faces
-        self._is_published = False
-        self._file.seek(target.end_of(self.n_faces))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._file.close()
-        finally:
-            if not self._is_published:
-                self._clean_up()
-
-    def add(self, block: Block) -> None:
-        self._file.write(self._target.records(block))
-        self.n_faces += len(block.ids)
-
-    def sync(self) -> None:
-        """Write what was added to the disk, so that a page that counts it is never written before it."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def publish(self, extent: Extent) -> None:
-        """From now on the file has come so far; call it once, after `sync`."""
-        self._file.seek(0)
-        self._file.write(self._target.page(extent))
-        self.sync()
-        if self._is_new:
-            self._path.replace(self._target.path)
-        self._is_published = True
-
-    @property
-    def _is_new(self) -> bool:
-        return self._path != self._target.path
-
-    def _clean_up(self) -> None:
-        """Give the room of what does not count back to the disk."""
-        if self._is_new:
-            self._path.unlink(missing_ok=True)
-        else:
-            os.truncate(self._path, self._target.end_of(self._known.n_faces))

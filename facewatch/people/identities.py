@@ -15,7 +15,7 @@ from facewatch.matching import Evidence, Gallery, MatchSettings, match_photo
 from facewatch.matching.nearness import distances_within
 from facewatch.matching.search import Block, Vectors
 from facewatch.people.births import not_born_yet
-from facewatch.people.search import all_faces
+from facewatch.people.kept_vectors import all_faces
 from facewatch.people.sketching import Sketching, faces_of_members
 from facewatch.types import EngineInfo, Normalisation, Tier
 

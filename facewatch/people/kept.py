@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from facewatch.types import Kept
 
 if TYPE_CHECKING:
-    from facewatch.matching.search import Stored
+    from facewatch.people.kept_vectors import Mapped
     from facewatch.people.overview import KnownTiles
     from facewatch.people.resemblance import ComparedFaces, KnownLooks
     from facewatch.people.split import KnownPlan
@@ -22,5 +22,5 @@ class KeptTogether:
     tiles: Kept[KnownTiles] = field(default_factory=Kept)
     looks: Kept[KnownLooks] = field(default_factory=Kept)
     compared: Kept[tuple[ComparedFaces, ...]] = field(default_factory=Kept)
-    mapped: Kept[Stored] = field(default_factory=Kept)
+    mapped: Kept[Mapped] = field(default_factory=Kept)
     split: Kept[KnownPlan] = field(default_factory=Kept)

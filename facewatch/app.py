@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from facewatch.people.review.session import Review
     from facewatch.people.search import Search
     from facewatch.pipeline import Pipeline
+    from facewatch.publish.address import Address
+    from facewatch.publish.publisher import Publisher
     from facewatch.reports.stats import Stats
     from facewatch.reports.status import Status, StatusReport
     from facewatch.watcher.schedule import WatchSettings
@@ -338,6 +340,17 @@ class App:
 
     def _cutters(self) -> PictureWorkers:
         return self._given_cutters or self.picture_workers(n_workers_of(self.config))
+
+    def publisher(self, address: Address, schema: str) -> Publisher:
+        """Return what keeps a copy of the catalog in a database.
+
+        Raises:
+            PublishError: psycopg is not installed.
+        """
+        from facewatch import __version__
+        from facewatch.publish.publisher import Publisher
+
+        return Publisher(self.catalog, address, schema, program=__version__)
 
     def references(self) -> References:
         """Return what takes reference pictures over."""

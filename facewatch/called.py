@@ -20,7 +20,7 @@ SECTIONS = {
         *("draw", "present"),
         *("hide", "show", "cover", "born", "forget", "undo", "redo", "history"),
     ),
-    "Search and examine": ("photos", "search", "stats", "audit", "regions", "export", "evaluate"),
+    "Search and examine": ("photos", "search", "stats", "audit", "regions", "export", "publish", "evaluate"),
     "Set up and maintain": ("init", "demo", "models", "engines", "recluster", "folders"),
     "Run unattended": ("backup", "restore", "doctor", "service", "pause", "resume"),
 }

@@ -11,6 +11,7 @@ FacewatchError (1)
 ├── QueryError (2)            the words of a search that are not understood
 ├── WebError (1)              the page cannot be served
 ├── FolderError (8)           the people folder cannot be written, or cannot hold links
+├── PublishError (11)         the database for readers does not answer, or cannot hold a copy
 ├── NotKnownError (9)         a person, face or photo that nobody knows, or a name that fits several
 ├── DecisionError (10)        a decision that contradicts another, or that cannot be taken back
 │   └── OutdatedError (10)    what was shown and is to be done does not hold any more
@@ -98,6 +99,12 @@ class FolderError(FacewatchError):
     """The people folder cannot be written or cannot hold the wanted kind of link."""
 
     exit_code = 8
+
+
+class PublishError(FacewatchError):
+    """The copy for readers cannot be made, renewed or dropped; the message names the server, never a password."""
+
+    exit_code = 11
 
 
 class NotKnownError(FacewatchError):

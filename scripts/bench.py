@@ -52,6 +52,7 @@ from bench_grouping import measure_grouping, measure_million
 from bench_kit import ROOT, SEED, Bench, Finding, Size, as_markdown, pack_beside
 from bench_memory import measure_memory
 from bench_peer import PEER, measure_peer
+from bench_publish import measure_publish
 from bench_search import measure_search
 from bench_web import measure_page
 
@@ -64,6 +65,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "search": measure_search,
     "grouping": measure_grouping,
     "million": measure_million,
+    "publish": measure_publish,
     "page": measure_page,
     "stages": measure_stages,
     "advanced": measure_advanced,

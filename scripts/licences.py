@@ -55,6 +55,8 @@ their licences.
 Installed only where somebody asks for it: openvino (`pip install ".[openvino]"`), under Apache-2.0. It wants
 openvino-telemetry (Apache-2.0), which reports use to its maker: facewatch does without, and keeps it from being
 imported. faiss-cpu (MIT) and numkong (Apache-2.0) come with `pip install ".[search]"`; neither wants anything else.
+psycopg and psycopg-binary (`pip install ".[postgres]"`), under LGPL-3.0 (libpq inside of the wheel:
+PostgreSQL).
 
 ## Models
 

@@ -18,7 +18,7 @@ LAYERS = (
     ("fs", "text", "boxes", "columns", "modules", "cores", "called"),
     ("models", "catalog.migrations", "cohort", "heartbeat", "logs"),
     ("decode", "regions", "quality", "engines", "matching", "clustering", "catalog"),
-    ("config", "folders", "library", "indexing"),
+    ("config", "folders", "library", "indexing", "publish"),
     ("people",),
     ("watcher",),
     ("settings",),

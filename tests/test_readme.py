@@ -34,6 +34,7 @@ NOT_RUN = {
     r"^(pipx|uv|python3 -m venv|~/facewatch-env/bin/pip) ": "installs packages, which takes an index",
     r"^(docker compose|printf 'PHOTOS=|mkdir -p ~/People$)": "Docker",
     r"^loginctl |facewatch service ": "the system's own services",
+    r"^scripts/facewatch publish\b": "a database server",
     r" models fetch | --engine insightface:buffalo_l$": "a download",
     r"/path/to/": "a place to be filled in",
     r" \.\./shared/photos\b|^scripts/hard_sets ": "takes from ten minutes to an hour",

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from facewatch.catalog.photos import PhotoSearch
     from facewatch.catalog.pictures import PictureSources
     from facewatch.catalog.pool import PoolFaces
+    from facewatch.catalog.published import Published
 
 __all__ = [
     "NOBODY",
@@ -226,6 +227,12 @@ class Catalog(Tables):
         from facewatch.catalog.carried import CarriedFaces
 
         return CarriedFaces(self._db)
+
+    @cached_property
+    def published(self) -> Published:
+        from facewatch.catalog.published import Published
+
+        return Published(self._db)
 
     def __enter__(self) -> Catalog:
         return self

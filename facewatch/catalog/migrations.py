@@ -6,6 +6,8 @@ opens the catalog with another tool reads them in `.schema`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
@@ -733,3 +735,74 @@ def _looks(db: Database) -> None:
     _deleting_looks(db, "marks", "face_id", "face_id", _OF_FACE)
     _deleting_looks(db, "photos", "id", "taken_at, is_reference", _ON_PHOTO)
     _deleting_looks(db, "files", "photo_id", "photo_id", _ON_PHOTO)
+
+
+_TARGETS = (
+    """
+    CREATE TABLE targets (  -- databases that hold a copy of this catalog for readers; while there are any, what changes
+        -- is noted in unpublished
+        id INTEGER PRIMARY KEY,
+        address TEXT NOT NULL,  -- without a password
+        schema TEXT NOT NULL,  -- whose tables hold it
+        round INTEGER NOT NULL,  -- the newest one: it began when somebody published
+        since INTEGER NOT NULL,  -- changes of this round and later are not all there yet
+        token TEXT NOT NULL,  -- what the copy calls its state; another: somebody else has published there
+        next_token TEXT,  -- what it may call it already, when the end of a publish is not on record; NULL: nothing
+        published_at TEXT,  -- when the copy was whole last; NULL: never
+        UNIQUE (address, schema)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE unpublished (  -- rows that have changed, and that copies may not have yet
+        name TEXT NOT NULL,  -- of the table for readers
+        row_id INTEGER NOT NULL,  -- id, face_id or photo_id of the row, whatever its table is fetched by
+        round INTEGER NOT NULL,  -- the newest in which it changed
+        PRIMARY KEY (name, row_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+
+def _noting(db: Database, table: str, column: str, watched: str, *, of: Sequence[str], is_whole: bool = True) -> None:
+    """Note a row of the readers' tables whenever one of these comes, goes, or has other values in the watched columns;
+    not `is_whole`: the last of these only."""
+    is_other = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in watched.split(", "))
+    events = (
+        (f"UPDATE OF {watched}", ("OLD", "NEW"), f"({is_other})"),
+        ("INSERT", ("NEW",), "TRUE"),
+        ("DELETE", ("OLD",), "TRUE"),
+    )
+    for event, sides, condition in events if is_whole else events[:1]:
+        # (a SELECT with an ON CONFLICT behind it needs a WHERE)
+        notes = (
+            f"INSERT INTO unpublished SELECT '{name}', {side}.{column}, MAX(round) FROM targets WHERE TRUE"
+            " ON CONFLICT DO UPDATE SET round = excluded.round;"
+            for name in of
+            for side in sides
+        )
+        db.execute(
+            f"CREATE TRIGGER {table}_unpublished_{of[0]}_{event.split()[0].lower()} AFTER {event} ON {table}"
+            f" WHEN EXISTS (SELECT 1 FROM targets) AND {condition} BEGIN {' '.join(notes)} END"
+        )
+
+
+@MIGRATIONS(name="0021_targets")
+def _targets(db: Database) -> None:
+    """Note what readers elsewhere do not have yet, where somebody publishes the catalog."""
+    for statement in _TARGETS:
+        db.execute(statement)
+    _noting(db, "roots", "id", "display", of=["roots"])
+    _noting(db, "engines", "id", "name, n_dims, licence, is_in_use", of=["engines"])
+    photo = "width, height, format, taken_at, is_reference, added_at"
+    _noting(db, "photos", "id", f"sha256, {photo}", of=["photos"])
+    _noting(db, "files", "id", "root_id, display, size, photo_id, fault, advice", of=["files"])
+    person = "name, is_hidden, born, folder, cover_id, created_at, merged_into, is_gone"
+    _noting(db, "people", "id", person, of=["people"])
+    face = "photo_id, engine_id, x, y, w, h, turn, score, sharpness, brightness, pose, quality, tier, covered, is_drawn"
+    _noting(db, "faces", "id", f"id, {face}, is_current", of=["faces"])
+    _noting(db, "faces", "id", "is_current", of=["embeddings"], is_whole=False)
+    _noting(db, "marks", "face_id", "face_id, mark", of=["faces", "embeddings"])
+    placed = "person_id, source, distance, centroid_distance, runner_up_id, runner_up_distance, rule, at"
+    _noting(db, "assignments", "face_id", f"face_id, {placed}", of=["assignments"])
+    _noting(db, "presences", "photo_id", "person_id, photo_id, at", of=["presences"])
+    _noting(db, "embeddings", "face_id", "face_id, engine_id, vector", of=["embeddings"])

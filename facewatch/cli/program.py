@@ -343,6 +343,7 @@ MODULES = {
     "people_files": ("people",),
     "photos": ("photos",),
     "presence": ("present",),
+    "publish": ("publish",),
     "recluster": ("recluster",),
     "regions": ("regions",),
     "review": ("review",),
@@ -400,7 +401,7 @@ class Sections(CommandGroup):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, also when single photos were bad; 1 other errors; 2 command line; 3 settings; 4 photo "
     "library; 5 catalog; 6 another facewatch is running; 7 engine; 8 people folder; 9 unknown person or photo; "
-    "10 a contradiction, or nothing to undo; 130 Ctrl-C.",
+    "10 a contradiction, or nothing to undo; 11 a database for readers; 130 Ctrl-C.",
 )
 @click.version_option(__version__, message="facewatch %(version)s")
 @shared_options

@@ -12,6 +12,7 @@ from facewatch import ids
 from facewatch.people.lookup import faces_at
 from facewatch.people.record import FROM_FOLDER, Renamed
 from facewatch.presentation import local_time
+from facewatch.presentation.copies import still_there, still_there_on_page
 from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def lines(catalog: Catalog, made: Decided | Renamed, people_folder: Path) -> Ite
         made_room = "that contradicted it belong" if len(decided.released) > 1 else "that contradicted it belongs"
         yield f"{plural(len(decided.released), 'face')} {made_room} to nobody now{_from_whom(decided.let_go)}"
         yield from _faces(catalog, decided, decided.released)
+    if decided.action == "forget":
+        yield from still_there(catalog.published.targets())
     person = catalog.people.one(decided.people[0]) if decided.people else None
     if person and decided.action in _HAVE_FOLDER:
         if person.is_hidden:
@@ -62,6 +65,8 @@ def said_on_page(catalog: Catalog, made: Decided | Renamed) -> str:
     if decided.entry_id is None:
         return "Nothing to do: that is already so"
     said = _renamed(catalog, made) if isinstance(made, Renamed) else _outcome(catalog, decided, has_ids=False)
+    if decided.action == "forget":
+        said += still_there_on_page(catalog.published.targets())
     if not decided.released:
         return said
     n = plural(len(decided.released), "face")

@@ -137,6 +137,19 @@ def test_two_faces_that_a_user_placed_are_told_but_no_fault(three: Library) -> N
         assert whose(app) == before
 
 
+def test_who_lives_no_longer_or_whose_photo_is_away_is_twice_in_none(three: Library) -> None:
+    with three.app() as app:
+        one, two = face(app, three, "a", 0), face(app, three, "a", 1)
+        give(app, two["face_id"], one["person_id"])
+        photo = app.lookup.photo(three.photos / "a.png")["photo_id"]
+        assert app.catalog.integrity.twice() == [(one["person_id"], photo)]
+        put(app, "UPDATE people SET is_gone = 1 WHERE id = ?", one["person_id"])
+        assert app.catalog.integrity.twice() == []
+        put(app, "UPDATE people SET is_gone = 0 WHERE id = ?", one["person_id"])
+        put(app, "DELETE FROM files WHERE photo_id = ?", photo)
+        assert app.catalog.integrity.twice() == []
+
+
 # --- nearer to another ---
 
 

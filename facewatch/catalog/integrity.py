@@ -218,10 +218,11 @@ class Integrity(TableAccess):
 
     def twice(self) -> list[tuple[int, int]]:
         """Return (person, photo) for everybody who has several faces in a photo of the library."""
+        # Few are: whether those live and their photos are there is asked last.
         return self._db.execute(
-            "SELECT a.person_id, f.photo_id FROM assignments a JOIN faces f ON f.id = a.face_id"
-            " JOIN people p ON p.id = a.person_id WHERE p.merged_into IS NULL AND NOT p.is_gone"
-            f" AND {IN_LIBRARY} GROUP BY 1, 2 HAVING COUNT(*) > 1 ORDER BY 1, 2"
+            "SELECT f.person_id, f.photo_id FROM (SELECT a.person_id, g.photo_id FROM assignments a"
+            " JOIN faces g ON g.id = a.face_id GROUP BY 1, 2 HAVING COUNT(*) > 1) f JOIN people p ON p.id = f.person_id"
+            f" WHERE p.merged_into IS NULL AND NOT p.is_gone AND {IN_LIBRARY} ORDER BY 1, 2"
         ).fetchall()
 
     def assigned_against_rejections(self) -> list[AssignedFace]:

@@ -83,7 +83,8 @@ class Auditor:
                 return Audit(tuple(damage), ("everything else: a damaged catalog cannot be relied on",))
             left_out: list[str] = []
             in_use = catalog.engines.in_use()
-            table = catalog.faces.load(in_use.id, n_dims=in_use.n_dims, people=self._everybody()) if in_use else None
+            # Also of those who live no longer but still have some.
+            table = catalog.faces.load(in_use.id, n_dims=in_use.n_dims, is_assigned=True) if in_use else None
             comparison = None
             if in_use is not None and table is not None:
                 try:
@@ -116,11 +117,6 @@ class Auditor:
         left = {finding.id for finding in after.findings}
         fixed = tuple(finding for finding in fixable if finding.id not in left)
         return replace(after, fixed=fixed, entry_id=decided.entry_id)
-
-    def _everybody(self) -> list[int]:
-        """Return who can have faces: the living, and those that live no longer but still have some."""
-        strays = {stray.person_id for stray in self.catalog.integrity.strays()}
-        return [*(person.id for person in self.catalog.people.all()), *strays]
 
 
 # --- the people folder ---

@@ -264,13 +264,14 @@ class PeopleFolder:
         Raises:
             FolderError: it cannot be read.
         """
-        links = self._catalog.links.all()
-        recorded = [*links, *self._extras.links()]
-        plan, seen = self._compared(None, _Known(recorded, {}))
-        disk = read_disk(self.root, (), recorded, self._catalog.links.folders(), self.kind, known=seen.folders)
-        paths = {link.path for link in recorded}
-        folders = {*self._made(None)[0].values(), *(path.rpartition("/")[0] for path in paths)}
-        return Inspected(links, folders | paths, plan, disk)
+        with _uncollected():
+            links = self._catalog.links.all()
+            recorded = [*links, *self._extras.links()]
+            plan, seen = self._compared(None, _Known(recorded, {}))
+            disk = read_disk(self.root, (), recorded, self._catalog.links.folders(), self.kind, known=seen.folders)
+            paths = {link.path for link in recorded}
+            folders = {*self._made(None)[0].values(), *(path.rpartition("/")[0] for path in paths)}
+            return Inspected(links, folders | paths, plan, disk)
 
     def outdated(self) -> set[int]:
         """Return who needs another folder or other links, by what is on record; the disk is not read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -27,9 +28,11 @@ from test_rules import ARRIVALS, COMINGS_AND_GOINGS, DECISIONS, RUNS, UNDOING, R
 from facewatch.catalog import Catalog
 from facewatch.catalog.published import PUBLISHED
 from facewatch.errors import PublishError
+from facewatch.presentation.corrections import said_on_page
 from facewatch.publish.address import read_address
+from facewatch.publish.copy import Copy
 from facewatch.publish.publisher import Publisher, Sizes, Way
-from facewatch.publish.server import have_vector
+from facewatch.publish.server import connect, have_vector
 from facewatch.publish.tables import LOADING, NEAREST, PUBLICATION, TABLES, VIEWS
 from facewatch.types import Progress
 
@@ -249,6 +252,17 @@ def test_who_is_forgotten_is_gone_with_the_next_publish_and_until_then_that_is_s
     assert "Anna" not in texts_there(server, database)
     with Catalog(family.catalog) as catalog:
         check_same(catalog, server, database)
+
+
+def test_the_page_says_it_too(family: Library, run: Any, url: str) -> None:
+    run("publish", url)
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
+            made = decisions.forget("Anna")
+        said = said_on_page(app.catalog, made)
+    assert said == (
+        f"Anna is forgotten, with 2 faces; {url}, schema facewatch: still there until it is published again"
+    )
 
 
 def test_whoever_comes_back_by_undo_comes_back_there(
@@ -481,6 +495,46 @@ def test_another_engine_gets_a_table_of_its_own_dimensions(server: postgres.Serv
         assert (done.way, done.is_index_made) == (Way.CHANGES, True)
         assert there(server, database)["embeddings"].isdisjoint(before)
         check_same(world.app.catalog, server, database)
+
+
+def test_who_may_read_may_so_after_a_change_of_the_engine(
+    server: postgres.Server, database: str, url: str, somebody: str
+) -> None:
+    with new_world() as world:
+        ruled = Ruled(world)
+        ruled.do(("arrive", [([Seen(1, 1), Seen(2, 1)], "")]))
+        ruled.do(("scan",))
+        publisher(world.app.catalog, url).run()
+        server.run(f"GRANT USAGE ON SCHEMA facewatch TO {somebody}", database)
+        server.run(f"GRANT SELECT ON facewatch.embeddings TO {somebody}", database)
+        server.run("CREATE VIEW mine AS SELECT vector FROM facewatch.embeddings", database)
+        ruled.do(("change_engine",))
+        ruled.do(("scan",))
+        with pytest.raises(PublishError, match="somebody made views of the copy; drop them there, publish"):
+            publisher(world.app.catalog, url).run()
+        server.run("DROP VIEW mine", database)
+        publisher(world.app.catalog, url).run()
+        check_same(world.app.catalog, server, database)
+    with server.connected(database, somebody) as connection:
+        assert len(connection.execute("SELECT vector FROM facewatch.embeddings").fetchall()) == 2
+
+
+def test_limits_of_a_server_and_the_place_of_its_pgvector_are_no_matter(
+    family: Library, run: Any, server: postgres.Server, database: str, url: str
+) -> None:
+    server.run("CREATE SCHEMA extensions", database)
+    server.run("CREATE EXTENSION vector SCHEMA extensions", database)
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
+    for limit in limits:
+        server.run(f"ALTER DATABASE {database} SET {limit} = '10min'")
+    with closing(connect(read_address(url))) as connection:
+        shown = [connection.execute(f"SHOW {limit}".encode()).fetchone() for limit in limits]
+    assert shown == [("0",)] * 3
+    assert run("publish", url).code == 0
+    run("forget", "Anna", "--yes")
+    assert run("publish", url).code == 0
+    with Catalog(family.catalog) as catalog:
+        check_same(catalog, server, database)
 
 
 def test_a_catalog_without_an_engine_is_published(
@@ -811,6 +865,17 @@ def test_no_password_is_kept_shown_or_logged(
         assert b"s3cret" not in file.read_bytes()
 
 
+def test_a_service_of_libpq_is_an_address(family: Library, run: Any, server: postgres.Server, database: str) -> None:
+    services = family.base / "services.conf"
+    services.write_text(f"[faces]\nhost={server.folder}\nuser=postgres\ndbname={database}\npassword=s3cret\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGSERVICEFILE", str(services))
+        answer = run("publish", "service=faces")
+        assert answer.out.startswith("postgresql:///?service=faces, schema facewatch: 42 rows written")
+        assert run("publish").code == 0
+    assert "s3cret" not in answer.out + answer.err
+
+
 # --- the documents ---
 
 QUERIES = re.findall(r"```sql\n(SELECT .*?);\n```", documents.text_of("docs/scale.md"), re.DOTALL)
@@ -851,8 +916,6 @@ def test_a_large_index_is_made_alone_where_processes_cannot_share_so_much(
 ) -> None:
     import psycopg
 
-    from facewatch.publish.copy import Copy
-
     asked = []
 
     class Tight(Copy):
@@ -869,3 +932,23 @@ def test_a_large_index_is_made_alone_where_processes_cannot_share_so_much(
         assert copy.make_nearest(16, lambda _: None)
         assert asked == [("2",), ("0",)]
         assert copy.has_nearest()
+
+
+def test_an_index_that_nobody_waits_for_any_more_is_made_no_further(server: postgres.Server, database: str) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    with server.connected(database) as connection:
+        copy = Copy(connection, read_address(server.url(database)), "facewatch")
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                copy._run_slowly(b"SELECT pg_sleep(600)", 1, lambda _: None)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        connection.pgconn.get_result()
+        while connection.pgconn.get_result():
+            pass
+        assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -65,7 +65,7 @@ def publish(
         if strike:
             _strike(app, where, into)
         elif drop:
-            _drop(app, where, into, is_sure=yes)
+            _drop(app, where, into, is_sure=yes, as_json=as_json)
         elif dry_run:
             _plan(app, where, into, is_rebuilt=rebuild, as_json=as_json)
         else:
@@ -113,14 +113,18 @@ def _plan(app: App, address: Address, schema: str, *, is_rebuilt: bool, as_json:
         echo("\n".join(said.planned_lines(place(address.shown, schema), plan)))
 
 
-def _drop(app: App, address: Address, schema: str, *, is_sure: bool) -> None:
+def _drop(app: App, address: Address, schema: str, *, is_sure: bool, as_json: bool) -> None:
     from facewatch.presentation import publish as said
     from facewatch.presentation.copies import place
 
     where = place(address.shown, schema)
     if not is_sure and not is_confirmed(f"Drop the copy on {where}?", unasked="--yes to drop a copy"):
         raise click.exceptions.Exit(1)
-    echo(said.dropped_line(where, was_there=app.publisher(address, schema).drop()))
+    was_there = app.publisher(address, schema).drop()
+    if as_json:
+        print_json({"address": address.shown, "schema": schema, "was_there": was_there})
+    else:
+        echo(said.dropped_line(where, was_there=was_there))
 
 
 def _strike(app: App, address: Address, schema: str) -> None:

@@ -173,14 +173,14 @@ class Copy:
         self._comment(
             "SCHEMA {s}", f"A copy of facewatch's catalog for readers, version {VERSION}; written by facewatch publish."
         )
-        for table in (PUBLICATION, LOADING, *(one for one in TABLES.values() if one.name != "embeddings")):
+        for table in (PUBLICATION, LOADING, *TABLES.values()):
             self._make_table(table)
         self.run(
             "INSERT INTO {s}.publication (version, library_id, token, is_whole, program)"
             " VALUES (%s, %s, %s, FALSE, %s)",
             [VERSION, library_id, token, program],
         )
-        self.make_embeddings(engine)
+        self.empty_embeddings(engine)
         vector = quoted(self._vector_schema())
         self._search_in(f"{quoted(self.schema)}, {vector}")
         for name, (comment, query) in VIEWS.items():
@@ -205,16 +205,21 @@ class Copy:
                 f"DATABASE {info.dbname} TO {info.user}"
             ) from None
 
-    def make_embeddings(self, engine: tuple[int, int] | None) -> None:
-        """Make the table of embeddings anew, empty, for this engine (id, dimensions)."""
-        self.run("DROP TABLE IF EXISTS {s}.embeddings")
-        self._make_table(TABLES["embeddings"], n_dims=engine[1] if engine else None)
+    def empty_embeddings(self, engine: tuple[int, int] | None) -> None:
+        """Make room for the embeddings of this engine (id, dimensions); whoever may read the table still may."""
+        self.drop_nearest()
+        self.run("TRUNCATE {s}.embeddings")
+        n_dims = f"({engine[1]})" if engine else ""
+        self.run(f"ALTER TABLE {{s}}.embeddings ALTER COLUMN vector TYPE {self._halfvec()}{n_dims}")
         self.run("UPDATE {s}.publication SET engine_id = %s, is_whole = FALSE", [engine[0] if engine else None])
         self.load_again(["embeddings"])
 
-    def _make_table(self, table: ReaderTable, *, n_dims: int | None = None) -> None:
-        halfvec = f"{quoted(self._vector_schema())}.halfvec" + (f"({n_dims})" if n_dims else "")
-        columns = [f"{quoted(name)} {kind.replace('{halfvec}', halfvec)}" for name, (kind, _) in table.columns.items()]
+    def _halfvec(self) -> str:
+        return f"{quoted(self._vector_schema())}.halfvec"
+
+    def _make_table(self, table: ReaderTable) -> None:
+        kinds = {name: kind.replace("{halfvec}", self._halfvec()) for name, (kind, _) in table.columns.items()}
+        columns = [f"{quoted(name)} {kind}" for name, kind in kinds.items()]
         columns.append(f"PRIMARY KEY ({', '.join(map(quoted, table.primary))})")
         self.run(f"CREATE TABLE {{s}}.{table.name} ({', '.join(columns)})")
         self.run(f"REVOKE ALL ON {{s}}.{table.name} FROM PUBLIC")

@@ -173,13 +173,16 @@ class Publisher:
             state = self._state(copy, is_rebuilt)
             way = self._way(state, is_rebuilt)
             copy.prepare()
-            round_, since = self._begin(copy, way, state)
+            engine = self._catalog.published.engine()
+            round_, since = self._begin(copy, way, state, engine)
             rights = copy.allow(reader) if reader else None
-            return _Running(self, copy, way, round_, since, report).finish(rights, started)
+            return _Running(self, copy, way, engine, round_, since, report).finish(rights, started)
 
-    def _begin(self, copy: Copy, way: Way, state: Publication | None) -> tuple[int, int]:
+    def _begin(
+        self, copy: Copy, way: Way, state: Publication | None, engine: tuple[int, int] | None
+    ) -> tuple[int, int]:
         """Begin a round, here first; return it, and the round since which changes are sent."""
-        token, engine = self._new_token(), self._catalog.published.engine()
+        token = self._new_token()
         is_afresh = way in (Way.ALL, Way.REBUILT, Way.COMPARED)
         with self._catalog.write():
             number = self._catalog.published.begin(
@@ -193,7 +196,7 @@ class Publisher:
             else:
                 copy.begin(token, is_afresh=way is Way.COMPARED)
                 if state and state.engine_id != (engine[0] if engine else None):
-                    copy.make_embeddings(engine)
+                    copy.empty_embeddings(engine)
         return number, target.since if target else number
 
     def drop(self) -> bool:
@@ -213,13 +216,22 @@ class Publisher:
 class _Running:
     """One publish that has begun."""
 
-    def __init__(self, publisher: Publisher, copy: Copy, way: Way, round_: int, since: int, report: Report) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        copy: Copy,
+        way: Way,
+        engine: tuple[int, int] | None,
+        round_: int,
+        since: int,
+        report: Report,
+    ) -> None:
         self._catalog, self._rows = publisher._catalog, publisher._catalog.published
         self._place = publisher._address.shown, publisher._schema
         self._new_token, self._program, self._clock = publisher._new_token, publisher._program, publisher._clock
         self._sizes = publisher._sizes
         self._copy, self._way, self._round, self._since, self._report = copy, way, round_, since, report
-        self._engine = self._rows.engine()
+        self._engine = engine
         self._sender = Sender(copy, self._engine[1] if self._engine else None)
         self._tally = _Tally()
 
@@ -255,6 +267,7 @@ class _Running:
             key = loading[table.name]
             is_new = self._sender.is_empty_behind(table, key)
             for last, rows in self._batches(table, key):
+                self._catalog.make_lasting()
                 with self._copy.transaction():
                     sent = (
                         self._sender.load(table, rows)
@@ -300,6 +313,7 @@ class _Running:
             for start in range(0, len(keys), self._sizes.keys_a_batch):
                 some = keys[start : start + self._sizes.keys_a_batch]
                 rows = self._rows.rows(table, some)
+                self._catalog.make_lasting()
                 with self._copy.transaction():
                     self._tally.add(table, self._sender.replace_keys(table, some, rows))
                 done += len(some)
@@ -322,7 +336,7 @@ class _Running:
         if engine != self._engine:
             raise PublishError("the engine was changed in the middle: publish again, and it goes on with the new one")
         token = self._new_token()
-        with self._catalog.write():
+        with self._catalog.write(is_lasting=True):
             self._rows.expect(*self._place, token=token)
         with self._copy.transaction():
             for one in found:

@@ -31,6 +31,10 @@ _PATIENCE = {
 """What libpq would do without, unless the address says otherwise."""
 
 
+_LIMITS = ("statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
+"""What a server may have set for people who ask: an index takes minutes, and so may the catalog between two batches."""
+
+
 def check_installed() -> None:
     """Raise a PublishError when there is no psycopg."""
     try:
@@ -59,6 +63,8 @@ def connect(address: Address) -> psycopg.Connection[Any]:
             client_encoding="utf8",
             autocommit=True,
         )
+        for limit in _LIMITS:
+            connection.execute(f"SET {limit} = 0".encode())
     except (psycopg.Error, UnicodeError) as error:
         raise PublishError(
             f"{address.shown}: {_first_line(address, error)}; is the server running, and are name, port, user and "
@@ -150,8 +156,8 @@ def _meaning(address: Address, error: psycopg.Error) -> str:
             )
         case errors.ReadOnlySqlTransaction():
             return f"the database takes no changes ({text}); name one that does"
-        case errors.QueryCanceled() | errors.LockNotAvailable():
-            return f"the server gave up ({text}); raise its timeout for this user, then publish again: it goes on"
+        case errors.DependentObjectsStillExist() | errors.FeatureNotSupported():
+            return f"{text}: somebody made views of the copy; drop them there, publish, and make them again"
         case _ if error.sqlstate is None or error.sqlstate[:2] in ("08", "57"):
             return f"the connection ended ({text}); what was sent stands: publish again, and it goes on"
     return f"{text}; nothing of the catalog was changed: publish again, with --rebuild where that does not help"

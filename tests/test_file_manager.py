@@ -33,9 +33,11 @@ class Thunar:
     @contextmanager
     def windows(self, *folders: Path) -> Iterator[list[str]]:
         """Open folders; yields the windows, which stand side by side."""
-        # The second only asks the first to open another window, which can be asked once it shows its own.
+        # The second only asks the first to open another window, which can be asked once it shows its own; where the
+        # machine is busy that may go unheard, so it is asked again after 20 seconds.
         opened = "".join(
-            f'thunar "{folder}" & until xdotool search --onlyvisible --name "^{folder.name} -"; do sleep 0.2; done; '
+            f'i=0; until xdotool search --onlyvisible --name "^{folder.name} -"; '
+            f'do [ $((i % 100)) = 0 ] && thunar "{folder}" & i=$((i + 1)); sleep 0.2; done; '
             for folder in folders
         )
         command = ["dbus-run-session", "--", "sh", "-c", f"{opened}wait"]

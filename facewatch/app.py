@@ -208,7 +208,8 @@ class App:
         """What finds faces that look like another."""
         from facewatch.people.search import Search
 
-        return Search(self.catalog, self.engine, self.lookup, self.workers, self.kept.mapped)
+        has_index = self.config["search.index"] == "rabitq"
+        return Search(self.catalog, self.engine, self.lookup, self.workers, self.kept.mapped, has_index=has_index)
 
     @cached_property
     def identities(self) -> Identities:

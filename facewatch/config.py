@@ -465,6 +465,14 @@ SETTINGS = (
         "Space for pictures of faces and photos that were shown, in MB, beside the catalog; those used longest ago go.",
         _number(100, 1e6, whole=True),
     ),
+    Setting(
+        "search.index",
+        "exact",
+        'How search finds faces among half a million and more: "exact" compares with all of them; "rabitq" asks an '
+        'index (pip install "facewatch[search]"), which takes a seventh of the time and may miss one in a hundred. '
+        "Nothing else asks it.",
+        _choice("exact", "rabitq"),
+    ),
     Setting("backup.daily", True, "Whether the watcher backs the catalog up once a day.", _yes_no),
     Setting("backup.keep", 7, "How many daily backups are kept.", _number(1, 1000, whole=True)),
     Setting(

@@ -44,6 +44,7 @@ sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("sc
 
 from bench_against import HEADINGS, RACES, Comparison, compare, races_as_markdown
 from bench_angles import measure_angles
+from bench_archive import measure_archive
 from bench_catalog import measure_assign, measure_rename, measure_rescan
 from bench_decisions import measure_decisions
 from bench_engines import measure_advanced, measure_stages
@@ -53,6 +54,7 @@ from bench_kit import ROOT, SEED, Bench, Finding, Size, as_markdown, pack_beside
 from bench_memory import measure_memory
 from bench_peer import PEER, measure_peer
 from bench_publish import measure_publish
+from bench_scale import measure_scale
 from bench_search import measure_search
 from bench_web import measure_page
 
@@ -63,6 +65,8 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "decisions": measure_decisions,
     "folders": measure_folders,
     "search": measure_search,
+    "scale": measure_scale,
+    "archive": measure_archive,
     "grouping": measure_grouping,
     "million": measure_million,
     "publish": measure_publish,

@@ -95,12 +95,16 @@ def fill_catalog(
     people: NDArray[np.int64],
     embeddings: NDArray[np.float32],
 ) -> int:
-    """Write one photo a file with one good face each, of these people (1 to n); returns the engine's id."""
+    """Write one photo a file, with as many good faces in each as there are of these people (1 to n) for it.
+
+    Returns the engine's id.
+    """
     now = catalog.now()
     with catalog.write():
         engine_id = catalog.engines.add(info, now)
         root_id = catalog.roots.add(root, root.stat().st_dev, now)
-    ids = range(1, len(files) + 1)
+    ids, faces = range(1, len(files) + 1), range(1, len(people) + 1)
+    a_photo = len(people) // len(files)
     db = sqlite3.connect(catalog.path)
     db.executemany(
         "INSERT INTO photos (id, sha256, width, height, format, added_at) VALUES (?, ?, 640, 480, 'JPEG', ?)",
@@ -117,19 +121,19 @@ def fill_catalog(
     db.executemany("INSERT INTO analyses VALUES (?, ?, 1, ?)", ((i, engine_id, now) for i in ids))
     db.executemany(
         "INSERT INTO faces (id, photo_id, x, y, w, h, landmarks, score, sharpness, brightness, quality, tier)"
-        " VALUES (?, ?, 200, 150, 120, 120, '[0,0,0,0,0,0,0,0,0,0]', 1.0, 200.0, 120.0, 0.9, 'found')",
-        ((i, i) for i in ids),
+        " VALUES (?, ?, ?, 150, 120, 120, '[0,0,0,0,0,0,0,0,0,0]', 1.0, 200.0, 120.0, 0.9, 'found')",
+        ((i, (i - 1) // a_photo + 1, 10 + 125 * ((i - 1) % a_photo)) for i in faces),
     )
     db.executemany(
         "INSERT INTO embeddings VALUES (?, ?, ?)",
-        ((i, engine_id, row.tobytes()) for i, row in zip(ids, embeddings.astype("<f4"), strict=True)),
+        ((i, engine_id, row.tobytes()) for i, row in zip(faces, embeddings.astype("<f4"), strict=True)),
     )
     db.executemany(
         "INSERT INTO people (id, created_at) VALUES (?, ?)", ((int(i), now) for i in range(1, people.max() + 1))
     )
     db.executemany(
         "INSERT INTO assignments (face_id, person_id, source, rule, at) VALUES (?, ?, 'cluster', 'scenery', ?)",
-        ((i, int(person), now) for i, person in zip(ids, people, strict=True)),
+        ((i, int(person), now) for i, person in zip(faces, people, strict=True)),
     )
     db.commit()
     db.close()

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from bench_catalog import fill_catalog, unit
@@ -24,6 +25,8 @@ from facewatch.matching.search import Block, Vectors
 from facewatch.matching.vector_file import Extent, Origin, VectorFile
 from facewatch.people.search import Search
 from facewatch.types import Fingerprint
+
+Result = TypeVar("Result")
 
 N_FOUND = 10
 N_PROBES = 20
@@ -111,7 +114,7 @@ def findings_of(name: str, outcome: Outcome, *, at_most: float, megabytes: float
     ]
 
 
-def in_new_process(work: Callable[[Path, int], Outcome], path: Path, n_faces: int) -> Outcome:
+def in_new_process(work: Callable[[Path, int], Result], path: Path, n_faces: int) -> Result:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(work, path, n_faces).result()
 

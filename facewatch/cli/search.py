@@ -51,6 +51,8 @@ def search(state: State, photo: Path, face: int | None, n_found: int, as_json: b
         return
     for one in faces:
         _print_face(photo, one, has_heading=len(faces) > 1)
+    if not all(one.is_exact for one in faces):
+        echo('an index found these, which may miss one in a hundred; search.index = "exact" compares with every face')
 
 
 def _photo_and_face(photo: Path, face: int | None) -> tuple[Path, int | None]:

@@ -30,6 +30,12 @@ FACES_A_TOP = 1_024
 """Faces of which the most similar one stands for all where it is asked how similar the n-th is: putting twenty million
 in order takes four times as long as comparing them."""
 
+FIRST_LIKELY = 256
+"""Faces that an index is asked for at first; four times as many whenever those are not enough."""
+
+LIKELY_A_NEAR = 16
+"""Of so many that an index takes for likely one counts as near, so that hardly any is missed."""
+
 FIRST_SORTED = 16
 """Faces that are put in order at first; four times as many whenever those are not enough."""
 
@@ -78,21 +84,44 @@ class Estimates(Protocol):
         """
 
 
+class Index(Protocol):
+    """Finds faces that are likely to be the nearest, among the first of some vectors."""
+
+    def __len__(self) -> int:
+        """Return how many faces it knows."""
+
+    def likely(self, probe: Floats, n: int) -> Ints:
+        """Return the rows of `n` faces that are likely to be the nearest, or of all; ascending.
+
+        Args:
+            probe: a unit vector, shape (n_dims,).
+        """
+
+
 class Vectors:
     """All faces that can be found."""
 
-    def __init__(self, blocks: Collection[Block], estimates: Estimates | None = None) -> None:
-        """`estimates` of the first of these faces make finding the nearest quicker, and the answer is the same."""
+    def __init__(
+        self, blocks: Collection[Block], estimates: Estimates | None = None, index: Index | None = None
+    ) -> None:
+        """`estimates` of the first of these faces make finding the nearest quicker, and the answer is the same; an
+        `index` of them takes their place, and may miss some."""
         self._blocks = tuple(block for block in blocks if len(block.ids))
         self._starts = np.cumsum([0, *(len(block.ids) for block in self._blocks)])
         self._estimates = estimates
+        self._index = index
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every face is compared."""
+        return self._index is None
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def with_more(self, block: Block) -> Vectors:
         """Return these faces and the block's."""
-        return Vectors((*self._blocks, block), self._estimates)
+        return Vectors((*self._blocks, block), self._estimates, self._index)
 
     def of(self, ids: Collection[int]) -> dict[int, Floats]:
         """Return the vectors of those of these faces that are here, by id."""
@@ -149,18 +178,36 @@ class Vectors:
     def nearest(self, probes: Floats) -> Iterator[Iterator[Near]]:
         """Yield, for each probe, all faces from the nearest to the farthest; equally far ones in order of their ids.
 
-        Exact: every face is compared. Only as many are put in order as are asked for, so whoever wants k of a kind
-        takes faces until there are k.
+        Exact unless there is an index: every face is compared. Only as many are put in order as are asked for, so
+        whoever wants k of a kind takes faces until there are k.
 
         Args:
             probes: unit vectors, float32, shape (n_probes, n_dims).
         """
+        if self._index is not None:
+            yield from (self._likely_in_order(probe, self._index) for probe in probes)
+            return
         n_at_once = min(PROBES_AT_ONCE, max(1, SIMILARITIES_AT_ONCE // max(1, len(self))))
         for start in range(0, len(probes), n_at_once):
             group = probes[start : start + n_at_once]
             similarities, slack = self._compare(group)
             for probe, row in zip(group, similarities, strict=True):
                 yield self._in_order(probe, row, slack)
+
+    def _likely_in_order(self, probe: Floats, index: Index) -> Iterator[Near]:
+        given: set[int] = set()
+        others = np.arange(len(index), len(self))
+        n_likely = FIRST_LIKELY
+        while len(given) < len(self):
+            ids, distances = self._measure(np.concatenate([index.likely(probe, n_likely), others]), probe)
+            is_all = n_likely >= len(index)
+            for row in np.lexsort((ids, distances))[: None if is_all else n_likely // LIKELY_A_NEAR]:
+                if not np.isnan(distances[row]) and int(ids[row]) not in given:
+                    given.add(int(ids[row]))
+                    yield Near(int(ids[row]), float(distances[row]))
+            if is_all:
+                return
+            n_likely *= 4
 
     def _compare(self, probes: Floats) -> tuple[Floats, float]:
         """Return the cosine of every probe with every face, shape (n_probes, n_faces), -inf for what is no number; and

@@ -6,6 +6,7 @@ Where the file cannot be used or written the answer is the same and only takes l
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from facewatch.fs import sidecar
 from facewatch.fs.locks import file_lock
 from facewatch.fs.sidecar import beside
 from facewatch.matching.codes import CodeFile, Codes, can_compare
+from facewatch.matching.rabitq import RabitqFiles, RabitqIndex, can_index
 from facewatch.matching.search import Block, Vectors
 from facewatch.matching.vector_file import NOTHING, Extent, Origin, Stored, VectorFile
 from facewatch.types import Kept
@@ -96,13 +98,17 @@ class Mapped:
 
     stored: Stored
     codes: Codes | None
+    index: RabitqIndex | None
     vectors: Vectors
+
+    @property
+    def is_large(self) -> bool:
+        return len(self.stored.block) >= CODED_FROM
 
     @property
     def lacks_codes(self) -> bool:
         """Whether searching would be quicker with more of them."""
-        n_faces, n_coded = len(self.stored.block), len(self.codes) if self.codes else 0
-        return n_coded < n_faces >= CODED_FROM and can_compare()
+        return self.is_large and can_compare() and (self.codes is None or len(self.codes) < len(self.stored.block))
 
 
 class KeptVectors:
@@ -112,9 +118,12 @@ class KeptVectors:
     until the last one in the file. Where that does not agree the file is made again.
     """
 
-    def __init__(self, catalog: Catalog, mapped: Kept[Mapped] | None = None) -> None:
-        """`mapped`: what the file held, which may be shared; it is mapped again when it holds something else."""
+    def __init__(self, catalog: Catalog, mapped: Kept[Mapped] | None = None, *, has_index: bool = False) -> None:
+        """`mapped`: what the file held, which may be shared; it is mapped again when it holds something else.
+        `has_index`: large ones are searched by an index, which may miss faces, and not by comparing with all."""
         self._catalog = catalog
+        self._has_index = has_index and can_index()
+        self._lacks_faiss = has_index and not self._has_index
         self._mapped = mapped or Kept()
         self._held: dict[int, _Held] = {}
         """What was searched last, by engine; more than the file holds where that cannot be written."""
@@ -124,7 +133,7 @@ class KeptVectors:
     def keep_up(self, engine: KnownEngine) -> None:
         """Bring the file and its codes up to date; a fault is logged and changes nothing else."""
         is_complete = self._agreed(engine, self._stored(engine)).is_complete
-        if not is_complete or (self._mapped.value and self._mapped.value.lacks_codes):
+        if not is_complete or (self._mapped.value and self._lacks(engine, self._mapped.value)):
             self._try_to_write(engine)
 
     def load(self, engine: KnownEngine) -> Vectors:
@@ -157,17 +166,29 @@ class KeptVectors:
         if stored is None or stored.extent.token != self._catalog.settings.get(TOKEN):
             return None
         if known is None or stored is not known.stored:
-            self._mapped.value = known = self._with_codes(engine, stored)
+            self._mapped.value = known = self._with_helpers(engine, stored)
         return _Held(stored.extent, known.vectors)
 
-    def _with_codes(self, engine: KnownEngine, stored: Stored) -> Mapped:
+    def _with_helpers(self, engine: KnownEngine, stored: Stored) -> Mapped:
         is_large = len(stored.block) >= CODED_FROM
         codes = self._codes(engine).read(stored) if is_large and can_compare() else None
-        if codes is None:
-            ids = np.ascontiguousarray(stored.block.ids)
-        else:
-            ids = np.concatenate([codes.ids, stored.block.ids[len(codes) :]])
-        return Mapped(stored, codes, Vectors([Block(ids, stored.block.vectors)], codes))
+        index = self._index(engine).read(stored) if is_large and self._has_index else None
+        if is_large and self._lacks_faiss:
+            log.warning(
+                'search.index = "rabitq" needs the package faiss-cpu, which is not installed; every face is compared '
+                "until then: %s -m pip install faiss-cpu",
+                sys.executable,
+            )
+        ids = np.ascontiguousarray(stored.block.ids[len(codes) if codes else 0 :])
+        if codes is not None:
+            ids = np.concatenate([codes.ids, ids])
+        return Mapped(stored, codes, index, Vectors([Block(ids, stored.block.vectors)], codes, index))
+
+    def _lacks(self, engine: KnownEngine, mapped: Mapped) -> bool:
+        """Whether searching would be quicker with more of what helps it."""
+        return mapped.lacks_codes or (
+            self._has_index and mapped.is_large and self._index(engine).lacks(mapped.index, mapped.stored)
+        )
 
     def _agreed(self, engine: KnownEngine, held: _Held | None) -> _Agreed:
         """Return it if exactly so many vectors came until its last one; else some were deleted, or places changed."""
@@ -182,6 +203,9 @@ class KeptVectors:
 
     def _codes(self, engine: KnownEngine) -> CodeFile:
         return CodeFile(self._beside(engine, sidecar.CODES), self._origin(engine))
+
+    def _index(self, engine: KnownEngine) -> RabitqFiles:
+        return RabitqFiles(self._beside(engine, sidecar.RABITQ))
 
     def _beside(self, engine: KnownEngine, suffix: str = "") -> Path:
         return beside(self._catalog.path, f"{sidecar.VECTORS}{engine.fingerprint[:12]}{suffix}")
@@ -200,9 +224,9 @@ class KeptVectors:
                 beside(self._catalog.path, sidecar.VECTORS_LOCK), wait_seconds=WRITE_WAIT_SECONDS, purpose="searching"
             ):
                 known = self._agreed(engine, self._stored(engine)).held
-                self._drop_codes_of_others(engine, known)
+                self._drop_helpers_of_others(engine, known)
                 self._write(engine, known.extent if known else None)
-                self._write_codes(engine)
+                self._write_helpers(engine)
             self._logged = ""
             return self._agreed(engine, self._stored(engine)).held
         except (OSError, CatalogError) as error:
@@ -211,17 +235,25 @@ class KeptVectors:
             self._logged = str(error)
             return None
 
-    def _drop_codes_of_others(self, engine: KnownEngine, known: _Held | None) -> None:
-        """Faces that come now must not take the places of those whose codes were left by a file that went further."""
-        codes, mapped = self._codes(engine), self._mapped.value
-        if codes.path.exists() and (known is None or mapped is None or codes.read(mapped.stored) is None):
+    def _drop_helpers_of_others(self, engine: KnownEngine, known: _Held | None) -> None:
+        """Faces that come now must not take the places of those that a file which went further left codes of."""
+        codes, index, mapped = self._codes(engine), self._index(engine), self._mapped.value
+        stored = mapped.stored if mapped and known else None
+        if codes.path.exists() and (stored is None or codes.read(stored) is None):
             codes.path.unlink()
+        if index.exists() and (stored is None or not self._has_index or index.read(stored) is None):
+            index.drop()
 
-    def _write_codes(self, engine: KnownEngine) -> None:
+    def _write_helpers(self, engine: KnownEngine) -> None:
         self._stored(engine)
-        if self._mapped.value and self._mapped.value.lacks_codes:
-            self._codes(engine).follow(self._mapped.value.stored)
-            self._mapped.value = None  # with its codes from now on
+        mapped = self._mapped.value
+        if mapped is None or not self._lacks(engine, mapped):
+            return
+        self._mapped.value = None  # read again, with what is written now
+        if mapped.lacks_codes:
+            self._codes(engine).follow(mapped.stored)
+        if self._has_index:
+            self._index(engine).follow(mapped.stored)
 
     def _write(self, engine: KnownEngine, known: Extent | None) -> None:
         """Add what has come since; nothing known: start from none."""

@@ -67,6 +67,8 @@ class NearFaces:
     """The distance below which the thresholds would take a good face for the same person's; None: that is not known,
     because another engine than the one in use is wanted, or its files are absent."""
     found: tuple[FoundFace, ...]
+    is_exact: bool
+    """Whether every face was compared; else an index found those that are likely to be the nearest."""
     box: Box | None = None
     """Where it is, in pixels of the upright photo."""
 
@@ -101,13 +103,15 @@ class Search:
         lookup: Lookup,
         workers: Callable[[], Workers],
         mapped: Kept[Mapped] | None = None,
+        *,
+        has_index: bool = False,
     ) -> None:
-        """`workers` returns what analyses photos that the catalog does not know; `mapped`: see `KeptVectors`."""
+        """`workers` returns what analyses photos that the catalog does not know; the others: see `KeptVectors`."""
         self._catalog = catalog
         self._wanted = wanted
         self._lookup = lookup
         self._workers = workers
-        self._kept = KeptVectors(catalog, mapped)
+        self._kept = KeptVectors(catalog, mapped, has_index=has_index)
         self._engine: KnownEngine | None = None
         """The one in use when it was asked for last; what it says of its counts is old."""
 
@@ -153,6 +157,7 @@ class Search:
                     person=probe.person,
                     near_enough=near_enough,
                     found=tuple(islice(self._shown(ranking, probe.face_id, k), k)),
+                    is_exact=vectors.is_exact,
                     box=probe.box,
                 )
                 for (probe, _), ranking in zip(probes, rankings, strict=True)
@@ -179,6 +184,7 @@ class Search:
                 person=face.get("name"),
                 near_enough=self._near_enough(engine),
                 found=tuple(islice(self._shown(ranking, face_id, k), k)),
+                is_exact=vectors.is_exact,
                 box=rows[0].box,
             )
 

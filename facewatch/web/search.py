@@ -50,6 +50,8 @@ class SearchedFace(BoxRow):
     person: str | None
     near_enough: float | None
     found: list[FoundFaceRow]
+    is_exact: bool
+    """Whether every face was compared; else an index found those that are likely to be the nearest."""
 
 
 class SearchedFaces(BaseModel):
@@ -144,4 +146,5 @@ def _row(near: NearFaces) -> SearchedFace:
             )
             for one in near.found
         ],
+        is_exact=near.is_exact,
     )

@@ -128,8 +128,8 @@ def make_file(path: Path, n_faces: int) -> NDArray[np.float32]:
 def matches_of(probes: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
     """Return ten unit vectors for each probe, as like it as `ALIKE` says."""
     each = np.repeat(probes, N_FOUND, axis=0).astype(np.float64)
-    aside = random.normal(size=each.shape)
-    aside = unit(aside - (aside * each).sum(1, keepdims=True) * each)
+    other = random.normal(size=each.shape)
+    aside = unit(other - (other * each).sum(1, keepdims=True) * each)
     cosines = random.uniform(*ALIKE, (len(each), 1))
     return (cosines * each + np.sqrt(1 - cosines**2) * aside).astype(np.float32)
 

@@ -28,6 +28,7 @@ from facewatch.catalog import Mark
 from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.errors import EngineError, NotKnownError
+from facewatch.fs.mapped import read_ahead
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.matching import Gallery
@@ -189,6 +190,19 @@ def test_a_file_gives_back_what_was_written_in_several_goes(tmp_path: Path) -> N
     assert stored.extent == second
     assert stored.block.ids.tolist() == list(range(8))
     assert np.array_equal(stored.block.vectors, np.concatenate([unit(i, 1) for i in range(8)]))
+
+
+def test_rows_that_are_asked_for_ahead_are_the_same(tmp_path: Path) -> None:
+    file = VectorFile(tmp_path / "vectors", ORIGIN)
+    write(file, None, range(500))
+    stored = file.read()
+    assert stored is not None
+    rows = np.array([0, 7, 200, 499])
+    for vectors in (stored.block.vectors, stored.block.vectors[100:], unit(1, 3)):
+        inside = rows[rows < len(vectors)]
+        before = vectors[inside]
+        read_ahead(vectors, inside)
+        assert np.array_equal(vectors[inside], before)
 
 
 def test_a_file_is_mapped_again_only_when_it_holds_something_else(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -54,3 +55,25 @@ class GrowingRows:
         for part in self._parts:
             self._file.write(np.ascontiguousarray(part).data)
         self._parts = []
+
+
+def read_ahead(array: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+    """Ask the system for rows of an array over a mapped file, all at once, lest each is waited for when its turn comes.
+
+    Where a page is touched that is not in memory, the system reads many around it, too; so it reads the row alone: 256
+    of 2 kB, at random in a file of 4 GB that is not in memory, take 0.01 s instead of 2.
+    """
+    mapping = _mapping_below(array)
+    if mapping is None or not hasattr(mmap, "MADV_WILLNEED"):
+        return
+    start = array.ctypes.data - np.frombuffer(mapping, np.uint8).ctypes.data
+    for at in (start + rows * array.strides[0]).tolist():
+        page = at - at % mmap.PAGESIZE
+        mapping.madvise(mmap.MADV_WILLNEED, page, at + array.strides[0] - page)
+
+
+def _mapping_below(array: NDArray[np.float32]) -> mmap.mmap | None:
+    below = array.base
+    while isinstance(below, np.ndarray):
+        below = below.base
+    return below if isinstance(below, mmap.mmap) else None

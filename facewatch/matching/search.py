@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from facewatch.types import Doubles, Flags, Floats, Ints
 
 from facewatch.columns import Columns
+from facewatch.fs.mapped import read_ahead
 
 BLOCK_FACES = 1_024
 """Rows that are compared with one probe after another while they are in the cache: 2 MB of 512-D vectors."""
@@ -263,6 +264,7 @@ class Vectors:
             for start in range(of_block[number], of_block[number + 1], MEASURED_AT_ONCE):
                 at = slice(start, min(start + MEASURED_AT_ONCE, of_block[number + 1]))
                 inside = rows[at] - self._starts[number]
+                read_ahead(block.vectors, inside)
                 ids[at] = block.ids[inside]
                 distances[at] = np.linalg.norm(block.vectors[inside].astype(np.float64) - probe, axis=1)
         return ids, distances

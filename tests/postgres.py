@@ -75,8 +75,7 @@ def running(options: Sequence[str] = ()) -> Iterator[Server]:
             _wait(folder, process)
             yield Server(folder, process)
         finally:
-            process.send_signal(signal.SIGINT)  # "fast": whoever is connected is disconnected
-            process.wait(30)
+            _end(process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -89,7 +88,7 @@ def _runnable(folder: Path) -> tuple[Path, dict[str, Any]]:
     installed = Path(next(iter(spec.submodule_search_locations))) / "pginstall"
     who: dict[str, Any] = {"env": {**os.environ, "LC_ALL": "C", "TZ": "UTC"}}
     if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
+        nobody = _nobody()
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         who |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     folder.chmod(0o755)
@@ -103,6 +102,13 @@ def _runnable(folder: Path) -> tuple[Path, dict[str, Any]]:
         return folder / "pginstall" / "bin", who
 
 
+def _nobody() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam("nobody")
+    except KeyError as error:
+        raise NoPostgres("needs a user nobody, because PostgreSQL refuses root") from error
+
+
 def _run(binaries: Path, command: Sequence[str], who: dict[str, Any]) -> None:
     try:
         done = subprocess.run([str(binaries / command[0]), *command[1:]], capture_output=True, cwd="/", **who)
@@ -110,6 +116,15 @@ def _run(binaries: Path, command: Sequence[str], who: dict[str, Any]) -> None:
         raise NoPostgres(f"{command[0]} does not run here: {error}") from error
     if done.returncode:
         raise NoPostgres(f"{command[0]} failed here: {done.stderr.decode(errors='replace')[-500:]}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)  # "fast": whoever is connected is disconnected
+    try:
+        process.wait(_START_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGQUIT)  # at once, its children, too
+        process.wait()
 
 
 def _wait(folder: Path, process: subprocess.Popen[bytes]) -> None:

@@ -54,11 +54,17 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def database(server: postgres.Server) -> Iterator[str]:
-    """The name of an empty database."""
-    name = f"db{next(_numbers)}"
-    server.run(f"CREATE DATABASE {name}")
-    yield name
-    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+    """The name of an empty database; one serves all tests, because to make one takes 0.2 s."""
+    if not server.run("SELECT 1 FROM pg_database WHERE datname = 'readers'"):
+        server.run("CREATE DATABASE readers")
+    yield "readers"
+    server.run("ALTER DATABASE readers RESET ALL")
+    server.run("DROP EXTENSION IF EXISTS vector CASCADE", "readers")
+    own = "nspname !~ '^pg_' AND nspname != 'information_schema'"
+    for (schema,) in server.run(f"SELECT quote_ident(nspname) FROM pg_namespace WHERE {own}", "readers"):
+        server.run(f"DROP SCHEMA {schema} CASCADE", "readers")
+    server.run("CREATE SCHEMA public", "readers")
+    server.run("GRANT USAGE ON SCHEMA public TO PUBLIC", "readers")
 
 
 @pytest.fixture
@@ -724,7 +730,13 @@ def test_who_may_not_add_pgvector_or_make_a_schema_is_told_who_may(
 ) -> None:
     address = server.url(database, somebody)
     assert "an administrator does: CREATE EXTENSION vector" in refused(run, address)
+    server.run("REVOKE USAGE ON SCHEMA public FROM PUBLIC", database)
+    assert "an administrator does: CREATE EXTENSION vector" in refused(run, address)
     server.run("CREATE EXTENSION vector", database)
+    assert "permission denied for schema public; an administrator allows it" in refused(run, address)
+    with Catalog(family.catalog) as catalog:
+        assert catalog.published.targets() == [], "nothing is there that somebody could be shown in"
+    server.run("GRANT USAGE ON SCHEMA public TO PUBLIC", database)
     said = refused(run, address)
     assert f"permission denied for database {database}" in said
     assert f"GRANT CREATE ON DATABASE {database} TO {somebody}" in said

@@ -40,7 +40,7 @@ from facewatch.engines import yunet
 
 N_FIGURES = {
     **{"assign": 5, "rename": 5, "rescan": 5, "decisions": 11, "folders": 8, "search": 19, "grouping": 10},
-    **{"million": 7, "publish": 9, "scale": 12, "archive": 7},
+    **{"million": 7, "publish": 13, "scale": 12, "archive": 7},
     "page": 27,
     **{"stages": 6 + yunet.is_installed(), "advanced": 14, "angles": 44, "memory": 5, "peer": 24},
 }

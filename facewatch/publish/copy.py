@@ -163,7 +163,7 @@ class Copy:
         Raises:
             PublishError: he does.
         """
-        self._vector_schema()
+        self.run(f"SELECT NULL::{self._halfvec()}")
         if self.run("SELECT to_regnamespace(%s) IS NULL", [quoted(self.schema)]).fetchone() == (True,):
             self._make_schema()
 

@@ -117,7 +117,7 @@ def have_vector(connection: psycopg.Connection[Any], address: Address, *, may_ma
             return None
         try:
             connection.execute("CREATE EXTENSION vector")
-        except psycopg.errors.InsufficientPrivilege:
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName):
             raise PublishError(
                 f"{address.shown}: pgvector is installed on the server, but not in this database, and "
                 f"{connection.info.user} may not add it; an administrator does: CREATE EXTENSION vector"
@@ -149,7 +149,7 @@ def _meaning(address: Address, error: psycopg.Error) -> str:
     text = _first_line(address, error)
     match error:
         case errors.InsufficientPrivilege():
-            return f"{text}; publish as the user that made the copy, or as one who may make a schema"
+            return f"{text}; an administrator allows it, or you publish as the user that made the copy"
         case errors.DiskFull():
             return (
                 f"the server's disk is full ({text}); make room there, then publish again: it goes on where it stopped"

@@ -81,6 +81,13 @@ def test_a_code_is_off_by_no_more_than_it_says(vectors: list[NDArray[np.float32]
     assert (codes.errors < 0.01 * np.sqrt(4)).all()
 
 
+def test_many_chunks_are_compared_on_all_cores(tmp_path: Path) -> None:
+    vectors = unit(1, 12 * codes_module.CHUNKS_FOR_ONE_CORE + 5)
+    codes, similarities = codes_of(tmp_path, vectors), np.empty((2, len(vectors)), np.float32)
+    wrong_by = codes.compare(vectors[:2], similarities)
+    assert np.abs(similarities - vectors[:2] @ vectors.T).max() <= wrong_by < 0.1
+
+
 def test_only_what_may_be_among_the_nearest_is_measured_by_its_vector(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

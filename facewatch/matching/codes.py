@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from facewatch.columns import Columns, slices
+from facewatch.columns import Columns
+from facewatch.cores import on_all_cores
 from facewatch.matching.vector_file import PAGE_BYTES, Head
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ MAGIC = b"facewatch codes 1\n"
 
 FACES_A_CHUNK = 65_536
 """Faces whose scales, and whose values, lie together: 32 MB of 512-D values, behind 1 MB of the rest."""
+
+CHUNKS_FOR_ONE_CORE = 32
+"""Fewer are compared in 0.1 s by one core, which leaves the others to others."""
 
 CODED_AT_ONCE = 8_192
 """Vectors of which codes are made at a time: 16 MB of 512-D ones, and as much again while they are worked out."""
@@ -93,12 +97,23 @@ class Codes:
         and Cauchy-Schwarz bounds both.
         """
         numkong = importlib.import_module("numkong")
-        own, largest_error = coded(probes), 0.0
-        for number, at in enumerate(slices(self._n_faces, FACES_A_CHUNK)):
-            codes = self._chunk(number, min(at.stop, self._n_faces) - at.start)
+        own = coded(probes)
+        errors = np.zeros(len(self._chunks), np.float32)
+
+        def compare(number: int) -> None:
+            at = slice(number * FACES_A_CHUNK, min((number + 1) * FACES_A_CHUNK, self._n_faces))
+            codes = self._chunk(number, at.stop - at.start)
             products = np.asarray(numkong.cdist(own.values, codes.values, metric="dot", out_dtype="float32"))
             np.multiply(products, np.multiply.outer(own.scales, codes.scales), out=similarities[:, at])
-            largest_error = max(largest_error, float(codes.errors.max()))
+            errors[number] = codes.errors.max()
+
+        numbers = range(len(self._chunks))
+        if len(numbers) >= CHUNKS_FOR_ONE_CORE:
+            on_all_cores(compare, numbers)
+        else:
+            for number in numbers:
+                compare(number)
+        largest_error = float(errors.max(initial=0))
         longest = float(np.linalg.norm(probes, axis=1).max(initial=0))
         return largest_error * longest + (1 + largest_error + ROUNDING) * float(own.errors.max(initial=0)) + ROUNDING
 

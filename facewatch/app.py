@@ -16,6 +16,7 @@ from facewatch.indexing.engine import WantedEngine
 from facewatch.library.layout import check_mirror, check_places
 from facewatch.people.kept import KeptTogether
 from facewatch.settings import (
+    cluster_settings_of,
     cover_name_of,
     engine_settings_of,
     files_read_of,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from facewatch.folders.photos import PhotoFolder
     from facewatch.folders.restore import Locations, Restored
     from facewatch.folders.sync import PeopleFolder
+    from facewatch.indexing.cluster import ClusterSettings
     from facewatch.indexing.pictures import PictureStore
     from facewatch.indexing.pool import PictureWorkers, WorkerPool, Workers
     from facewatch.indexing.reading_names import NamesReader
@@ -118,7 +120,11 @@ class App:
             self.catalog.close()
             raise
         self.engine = WantedEngine(self.catalog, engine_settings_of(config), info=info)
-        self.workers = OnDemand(lambda: workers or _workers(config, self.engine))
+        self.workers: OnDemand[Workers] = OnDemand(lambda: workers or _workers(config, self.engine))
+        self.library_workers = self.workers
+        """Those that scans and the watcher ask; single photos are analysed here."""
+        if workers is None and (cluster := cluster_settings_of(config)):
+            self.library_workers = OnDemand(lambda: _nodes(config, self.engine, cluster))
         self.kept = kept or KeptTogether()
         self._people_folder = root
         self._clock = clock
@@ -136,8 +142,9 @@ class App:
             self.grouping.keep_graph()
         if "identities" in made:
             self.identities.forget_gallery()
-        if self.workers.made is not None:
-            self.workers.made.close()
+        for workers in (self.workers.made, self.library_workers.made):
+            if workers is not None:
+                workers.close()
         self.catalog.close()
 
     @cached_property
@@ -273,7 +280,7 @@ class App:
             self.catalog,
             self.engine,
             self.libraries,
-            workers=self.workers,
+            workers=self.library_workers,
             identities=self.identities,
             grouping=self.grouping,
             corrections=OnDemand(lambda: self.corrections),
@@ -531,6 +538,13 @@ def _opened(config: Config, *, needs_catalog: bool, patience: Callable[[Path], P
             f"{config.catalog}: no catalog yet; `facewatch scan{'' if config.photos else ' PHOTOS'}` makes one"
         )
     return Catalog(config.catalog, patience=patience) if patience else Catalog(config.catalog)
+
+
+def _nodes(config: Config, engine: WantedEngine, settings: ClusterSettings) -> Workers:
+    from facewatch.indexing.nodes import NodePool
+
+    photo_seconds = config["resources.photo_seconds"]
+    return NodePool(engine.recipe(), settings, fingerprint=engine.info.fingerprint, photo_seconds=photo_seconds)
 
 
 def _workers(config: Config, engine: WantedEngine) -> WorkerPool:

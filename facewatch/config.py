@@ -146,6 +146,18 @@ def _groups_of_names(value: Any) -> str | None:
     return None if is_right else 'a list of names with & between them: ["Anna & Ben"]; "&&" is an & in a name'
 
 
+def _address(value: Any) -> str | None:
+    """Of the head of a cluster, or empty."""
+    is_right = isinstance(value, str) and re.fullmatch(r"|local|auto|[^\s/]+:[0-9]{1,5}", value)
+    return None if is_right else '"local", "auto", or host and port of the head of a cluster: "archive1:6379"'
+
+
+def _pairs_of_paths(value: Any) -> str | None:
+    """Texts of two whole paths each, with = between them."""
+    is_right = _texts(value) is None and all(re.fullmatch(r"/[^=]*=/[^=]*", pair) for pair in value)
+    return None if is_right else 'a list of two whole paths with = between them: ["/srv/photos=/mnt/photos"]'
+
+
 def _yes_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "true or false"
 
@@ -472,6 +484,25 @@ SETTINGS = (
         'index (pip install "facewatch[search]"), which takes a seventh of the time and may miss one in a hundred. '
         "Nothing else asks it.",
         _choice("exact", "rabitq"),
+    ),
+    Setting(
+        "ray.address",
+        "",
+        'Where photos are analysed on more machines than this one: the head of a Ray cluster, "host:6379", "auto" on a '
+        'machine of the cluster, or "local" (pip install "facewatch[ray]"). Empty: here. See docs/scale.md.',
+        _address,
+    ),
+    Setting(
+        "ray.photos",
+        "shared",
+        '"shared": all machines of the cluster read the photos from the same storage; "shipped": they are sent.',
+        _choice("shared", "shipped"),
+    ),
+    Setting(
+        "ray.paths",
+        (),
+        'Where the other machines have shared photos under another path: ["/srv/photos=/mnt/photos"], ours first.',
+        _pairs_of_paths,
     ),
     Setting("backup.daily", True, "Whether the watcher backs the catalog up once a day.", _yes_no),
     Setting("backup.keep", 7, "How many daily backups are kept.", _number(1, 1000, whole=True)),

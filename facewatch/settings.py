@@ -18,6 +18,7 @@ from facewatch.indexing.engine import EngineSettings
 if TYPE_CHECKING:
     from facewatch.catalog.metadata import MetadataKind
     from facewatch.folders.model import Shape
+    from facewatch.indexing.cluster import ClusterSettings
     from facewatch.library.scan import Rules
     from facewatch.matching import MatchSettings
     from facewatch.people.grouping import GroupingSettings
@@ -40,6 +41,21 @@ def engine_settings_of(config: Config) -> EngineSettings:
         min_confidence=config["match.min_face_confidence"],
         is_normalised=config["match.normalised"],
         strictness=config["match.strictness"],
+    )
+
+
+def cluster_settings_of(config: Config) -> ClusterSettings | None:
+    """Return how photos are analysed on other machines; None: they are analysed here."""
+    if not config["ray.address"]:
+        return None
+    from facewatch.indexing.cluster import ClusterSettings
+
+    pairs = [pair.split("=") for pair in config["ray.paths"]]
+    return ClusterSettings(
+        address=config["ray.address"],
+        is_shipped=config["ray.photos"] == "shipped",
+        paths={here.rstrip("/"): there.rstrip("/") for here, there in pairs},
+        n_local=n_workers_of(config),
     )
 
 

@@ -56,7 +56,9 @@ Installed only where somebody asks for it: openvino (`pip install ".[openvino]"`
 openvino-telemetry (Apache-2.0), which reports use to its maker: facewatch does without, and keeps it from being
 imported. faiss-cpu (MIT) and numkong (Apache-2.0) come with `pip install ".[search]"`; neither wants anything else.
 psycopg and psycopg-binary (`pip install ".[postgres]"`), under LGPL-3.0 (libpq inside of the wheel:
-PostgreSQL).
+PostgreSQL). ray (`pip install ".[ray]"`), under Apache-2.0, with attrs, filelock, jsonschema,
+jsonschema-specifications, pyyaml, referencing and rpds-py (MIT) and msgpack (Apache-2.0). It reports use to its makers
+unless it is told not to: facewatch tells it.
 
 ## Models
 

@@ -255,7 +255,7 @@ OF_SCRIPTS = {
 }
 
 OTHERS = re.compile(
-    r"^(curl|docker|uv|pipx|pip|python3|systemctl|loginctl|journalctl|sqlite3|sysctl|apt|ln|git|printf|mkdir|mv|rm|ls|cp|rsync|rclone|tar|zip|unzip|7z)\b|^(~|\.venv)/"
+    r"^(curl|docker|uv|pipx|pip|python3|systemctl|loginctl|journalctl|sqlite3|sysctl|apt|ln|git|printf|mkdir|mv|rm|ls|cp|rsync|rclone|tar|zip|unzip|7z|ray)\b|^(~|\.venv)/"
 )
 SCRIPTS = re.compile(r"^scripts/(?!facewatch\b)")
 

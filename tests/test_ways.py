@@ -32,7 +32,7 @@ Function = tuple[str, str]
 """A module, as its path in the repository, and the name of a function in it."""
 
 STAND_INS: dict[Function, Function] = {
-    ("facewatch/indexing/pool.py", "WorkerPool.analyse"): ("facewatch/indexing/pool.py", "InlineWorkers.analyse"),
+    ("facewatch/indexing/pool.py", "Pool.analyse"): ("facewatch/indexing/pool.py", "InlineWorkers.analyse"),
     ("facewatch/engines/standard.py", "StandardEngine.analyse"): ("facewatch/engines/fake.py", "FakeEngine.analyse"),
 }
 """What takes the place of worker processes and models here."""

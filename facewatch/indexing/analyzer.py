@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import logging
@@ -68,6 +69,15 @@ class LibraryFile:
 
 
 @dataclass(frozen=True, slots=True)
+class SentFile(LibraryFile):
+    """A file as another machine sees it, which goes by that: its inode may be another here."""
+
+    seen: Fingerprint
+    content: bytes | None = None
+    """None: it is read here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Examination:
     """What reading a file's bytes once shows."""
 
@@ -83,6 +93,11 @@ class Examination:
 
 AnalysisResult = Analysis | Fault | None
 """The faces of a photo, or its fault; None: the file is not, or not any more, the one that was examined."""
+
+
+def most_file_bytes(recipe: Recipe) -> int:
+    """Return how large the file of a photo may be."""
+    return BYTES_PER_PIXEL * recipe.max_pixels + BYTES_BESIDE_PIXELS
 
 
 def load(recipe: Recipe) -> Engine:
@@ -127,11 +142,11 @@ class Analyzer:
         from facewatch import decode
 
         with _open(photo) as file:
-            fingerprint = Fingerprint.of(os.fstat(file.fileno()))
+            fingerprint = _fingerprint_of(photo, file)
             head = file.read(decode.HEAD_BYTES)
             if not decode.sniff(head).is_image and not decode.claims_to_be_photo(photo.path):
                 return Examination(fingerprint, None)
-            if fingerprint.size > BYTES_PER_PIXEL * self.recipe.max_pixels + BYTES_BESIDE_PIXELS:
+            if fingerprint.size > most_file_bytes(self.recipe):
                 return Examination(fingerprint, None, fault=Fault.of(FaultCode.TOO_LARGE, size=in_mb(fingerprint.size)))
             file.seek(0)
             data = file.read()
@@ -192,6 +207,10 @@ class Analyzer:
             outcomes[i] = self._analysis(picture, [face])
         return outcomes
 
+    def identify(self) -> str:
+        """Return the fingerprint of the engine, which is loaded."""
+        return self.engine().info.fingerprint
+
     def self_test(self) -> None:
         """Have the engine analyse a picture with nothing on it, which it must be able to do."""
         import numpy as np
@@ -209,7 +228,7 @@ class Analyzer:
         from facewatch import decode
 
         with _open(photo) as file:
-            if Fingerprint.of(os.fstat(file.fileno())) != expected:
+            if _fingerprint_of(photo, file) != expected:
                 raise FileNotFoundError(os.fspath(photo))
             return decode.taken_at(file, max_pixels=self.recipe.max_pixels)
 
@@ -366,10 +385,10 @@ def one_line(error: BaseException) -> str:
 def _read(photo: LibraryFile, expected: Fingerprint) -> io.BytesIO | None:
     """Return the bytes of a file; None: it is not, or not any more, the one that was examined."""
     with _open(photo) as file:
-        if Fingerprint.of(os.fstat(file.fileno())) != expected:
+        if _fingerprint_of(photo, file) != expected:
             return None
         data = io.BytesIO(file.read())
-        return data if Fingerprint.of(os.fstat(file.fileno())) == expected else None
+        return data if _fingerprint_of(photo, file) == expected else None
 
 
 @contextmanager
@@ -381,17 +400,32 @@ def _as_expected(photo: LibraryFile, expected: Fingerprint | None) -> Iterator[B
         OSError: it cannot be read.
     """
     with _open(photo) as file:
-        before = Fingerprint.of(os.fstat(file.fileno()))
+        before = _fingerprint_of(photo, file)
         if expected is not None and before != expected:
             raise FileNotFoundError(os.fspath(photo))
         yield file
-        if Fingerprint.of(os.fstat(file.fileno())) != before:
+        if _fingerprint_of(photo, file) != before:
             raise FileNotFoundError(os.fspath(photo))
 
 
-def _open(photo: LibraryFile) -> io.BufferedReader:
-    """Open a regular file for reading; never follows a link out of its library, never waits for a pipe."""
-    return open(open_beneath(photo.root, photo.path), "rb")  # noqa: PTH123 - a descriptor, not a path
+def _open(photo: LibraryFile) -> BinaryIO:
+    """Open a regular file for reading; never follows a link out of its library, never waits for a pipe.
+
+    Raises:
+        OSError: it cannot be opened, or is another than the one that was sent.
+    """
+    if isinstance(photo, SentFile) and photo.content is not None:
+        return io.BytesIO(photo.content)
+    file = open(open_beneath(photo.root, photo.path), "rb")  # noqa: PTH123, SIM115 - a descriptor, not a path
+    if isinstance(photo, SentFile) and os.fstat(file.fileno()).st_size != photo.seen.size:
+        file.close()
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), os.fspath(photo))
+    return file
+
+
+def _fingerprint_of(photo: LibraryFile, file: BinaryIO) -> Fingerprint:
+    """Return the state of an open file; of one that was sent, the state that the sender saw."""
+    return photo.seen if isinstance(photo, SentFile) else Fingerprint.of(os.fstat(file.fileno()))
 
 
 def _full_size(face: DetectedFace, scale: tuple[float, float], size: tuple[int, int], limits: Limits) -> Face:

@@ -111,40 +111,41 @@ class _Task:
     subject: object
     """The photo or photos that it is about."""
     future: Future[Any] = field(default_factory=Future)
+    is_begun: bool = False
+    """By a worker that could not go on, so that another takes it over."""
 
 
-class WorkerPool:
-    """Workers in processes of their own; started when needed, ended by `close`."""
+class WorkerProcess(Protocol):
+    """A process that works for one thread; see `worker.Process`."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        n_workers: int,
-        *,
-        photo_seconds: float = PHOTO_SECONDS,
-        memory: int | None = None,
-        load: Load = load,
-    ) -> None:
-        """At most `n_workers`: fewer where memory has no room for more.
+    @property
+    def pid(self) -> int: ...
 
-        Args:
-            photo_seconds: how long one analysis of a photo may take, without the loading of models.
-            memory: bytes that this process and the workers may take together; None: no limit is known.
-            load: makes the engine, in the worker; goes there by its name.
+    @property
+    def is_alive(self) -> bool: ...
 
-        Raises:
-            EngineError: there is not even memory for one worker.
-        """
-        share = share_out(memory, n_workers, engine=recipe.engine, own=private_bytes(psutil.Process()))
-        if share.n_workers < n_workers:
-            log.info("%d workers instead of %d fit into %s", share.n_workers, n_workers, in_mb(memory or 0))
-        self.n_workers = share.n_workers
-        self.room = share.room
-        # Where nothing says how much, a tenth is left for everybody else.
-        self._memory = _Memory(
-            memory or psutil.virtual_memory().total // 10 * 9, int(MOST_SWOLLEN * worker_bytes(recipe.engine))
-        )
-        self._make_process = partial(Process, recipe, load, photo_seconds=photo_seconds)
+    def memory(self) -> int: ...
+
+    def await_start(self, check: Callable[[], None]) -> None: ...
+
+    def ask(self, work: str, arguments: tuple[Any, ...], check: Callable[[], None]) -> Any: ...
+
+    def kill(self) -> None: ...
+
+
+class NoPlaceError(Exception):
+    """No worker more can be made, but others may be at work; says why."""
+
+
+class Pool:
+    """Workers in processes, wherever those are; made when needed, ended by `close`."""
+
+    def __init__(self, make: Callable[[], WorkerProcess], n_workers: int, room: Room, memory: Memory) -> None:
+        """At most `n_workers`. `make` may raise OSError, and NoPlaceError."""
+        self.n_workers = n_workers
+        self.room = room
+        self._memory = memory
+        self._make_process = make
         self._losses = _Losses()
         self._threads: _Threads | None = None
 
@@ -213,6 +214,39 @@ class WorkerPool:
             threads.close()
 
 
+class WorkerPool(Pool):
+    """Workers in processes of this machine."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        n_workers: int,
+        *,
+        photo_seconds: float = PHOTO_SECONDS,
+        memory: int | None = None,
+        load: Load = load,
+    ) -> None:
+        """At most `n_workers`: fewer where memory has no room for more.
+
+        Args:
+            photo_seconds: how long one analysis of a photo may take, without the loading of models.
+            memory: bytes that this process and the workers may take together; None: no limit is known.
+            load: makes the engine, in the worker; goes there by its name.
+
+        Raises:
+            EngineError: there is not even memory for one worker.
+        """
+        share = share_out(memory, n_workers, engine=recipe.engine, own=private_bytes(psutil.Process()))
+        if share.n_workers < n_workers:
+            log.info("%d workers instead of %d fit into %s", share.n_workers, n_workers, in_mb(memory or 0))
+        super().__init__(
+            partial(Process, recipe, load, photo_seconds=photo_seconds),
+            share.n_workers,
+            share.room,
+            Memory.of(recipe, memory),
+        )
+
+
 class _Losses:
     """The photos over which workers ended, by the kind of work, since that was last done with success."""
 
@@ -235,7 +269,7 @@ class _Losses:
             return [each for _, each in self._by_work.pop(task.work)]
 
 
-class _Memory:
+class Memory:
     """What the worker processes hold, by the numbers of their threads, and how much that may be."""
 
     def __init__(self, limit: int, most_idle: int) -> None:
@@ -247,19 +281,25 @@ class _Memory:
         self._sizes: dict[int, int] = {}
         """When each was measured last."""
 
-    def check(self, number: int, process: Process) -> None:
+    @classmethod
+    def of(cls, recipe: Recipe, limit: int | None) -> Memory:
+        """Where nothing says how much it may be, a tenth is left for everybody else."""
+        most_idle = int(MOST_SWOLLEN * worker_bytes(recipe.engine))
+        return cls(limit or psutil.virtual_memory().total // 10 * 9, most_idle)
+
+    def check(self, number: int, process: WorkerProcess) -> None:
         """Raise what ends the largest worker, if this is it, where all together are too large."""
         if self._is_largest(number, process, of=self._limit):
             raise too_large(self._sizes[number])
 
-    def is_swollen(self, number: int, process: Process) -> bool:
+    def is_swollen(self, number: int, process: WorkerProcess) -> bool:
         """Whether a worker that has done its work keeps too much, where memory is short."""
         return self._is_largest(number, process, of=self._limit // 4 * 3) and self._sizes[number] > self._most_idle
 
     def forget(self, number: int) -> None:
         self._sizes.pop(number, None)
 
-    def _is_largest(self, number: int, process: Process, *, of: int) -> bool:
+    def _is_largest(self, number: int, process: WorkerProcess, *, of: int) -> bool:
         """Whether all together hold more than so many bytes, and this worker most of it."""
         size = self._sizes[number] = process.memory()
         sizes = list(self._sizes.values())
@@ -269,7 +309,7 @@ class _Memory:
 class _Threads:
     """Threads that share a queue, each with a worker process of its own. A thread is made when all others are busy."""
 
-    def __init__(self, make: Callable[[], Process], n_workers: int, losses: _Losses, memory: _Memory) -> None:
+    def __init__(self, make: Callable[[], WorkerProcess], n_workers: int, losses: _Losses, memory: Memory) -> None:
         self._make = make
         self._n_workers = n_workers
         self._losses = losses
@@ -277,9 +317,11 @@ class _Threads:
         self._has_news = threading.Condition()
         self._waiting: deque[_Task] = deque()
         self._threads: list[threading.Thread] = []
-        self._processes: dict[int, Process] = {}
+        self._processes: dict[int, WorkerProcess] = {}
         """By the number of their thread; so is the next."""
         self._n_idle = 0
+        self._n_serving = 0
+        """Threads that have not ended for want of a worker."""
         self._is_closed = False
         self._broken: EngineError | None = None
         """Why nothing is tried any more."""
@@ -298,6 +340,7 @@ class _Threads:
             self._waiting.append(task)
             if self._n_idle < len(self._waiting) and len(self._threads) < self._n_workers:
                 number = len(self._threads)
+                self._n_serving += 1
                 self._threads.append(threading.Thread(target=self._serve, args=(number,), daemon=True))
                 self._threads[-1].start()
             self._has_news.notify()
@@ -310,7 +353,8 @@ class _Threads:
         for thread in self._threads:
             thread.join()
         for task in self._waiting:
-            task.future.cancel()
+            if not task.future.cancel():  # begun by a worker that could not go on
+                task.future.set_exception(StoppedError())
 
     # --- in the threads ---
 
@@ -319,11 +363,30 @@ class _Threads:
         try:
             self._become_idle()
             while (task := self._next()) is not None:
-                report = self._outcome(number, task)
+                try:
+                    report = self._outcome(number, task)
+                except NoPlaceError as error:
+                    if self._leaves(task, error):
+                        return
+                    report = self._outcome(number, task)
                 self._become_idle()  # before the caller is notified and submits more
                 report()
         finally:
             self._let_go(number)
+
+    def _leaves(self, task: _Task, error: NoPlaceError) -> bool:
+        """Whether this thread ends, for which no worker can be made, and leaves its task to the others; where there is
+        no other, nothing is tried any more."""
+        with self._has_news:
+            self._n_serving -= 1
+            if self._n_serving:
+                task.is_begun = True
+                self._waiting.appendleft(task)
+                self._has_news.notify()
+                return True
+            self._n_serving += 1
+        self._broken = EngineError(str(error))
+        return False
 
     def _become_idle(self) -> None:
         with self._has_news:
@@ -336,7 +399,7 @@ class _Threads:
             while task is None and not self._is_closed:
                 if not self._waiting:
                     self._has_news.wait()
-                elif (first := self._waiting.popleft()).future.set_running_or_notify_cancel():
+                elif (first := self._waiting.popleft()).is_begun or first.future.set_running_or_notify_cancel():
                     task = first
             self._n_idle -= 1
             return task
@@ -345,6 +408,8 @@ class _Threads:
         """Do a task; returns what reports the outcome to whoever waits for it."""
         try:
             answer = self._ask(number, task)
+        except NoPlaceError:
+            raise
         except WorkerLost as lost:
             blamed = self._doubt(number, task, lost)
             return lambda: task.future.set_exception(blamed)
@@ -378,7 +443,7 @@ class _Threads:
         self._broken = EngineError(f"{why}, {START_ATTEMPTS} times; see `facewatch doctor`")
         raise self._broken
 
-    def _process(self, number: int) -> Process:
+    def _process(self, number: int) -> WorkerProcess:
         """Return this thread's worker, ready for work.
 
         Raises:

@@ -121,7 +121,7 @@ def _reply(analyzer: Analyzer, work: str, arguments: tuple[Any, ...]) -> tuple[_
         return _Note.FAILED, one_line(error)
 
 
-ENGINE_WORK = frozenset({"analyse", "analyse_aligned", "analyse_boxes", "self_test"})
+ENGINE_WORK = frozenset({"analyse", "analyse_aligned", "analyse_boxes", "identify", "self_test"})
 """Methods of `Analyzer` that ask the engine."""
 
 

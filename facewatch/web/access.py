@@ -51,8 +51,9 @@ def _know_looks(app: App) -> None:
 
 
 def _end_workers(app: App) -> None:
-    if app.workers.made is not None:
-        app.workers.made.close()
+    for workers in (app.workers.made, app.library_workers.made):
+        if workers is not None:
+            workers.close()
 
 
 def _timed(work: Callable[[App], T], app: App) -> tuple[T, float]:

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,22 @@ def test_a_cluster_whose_head_is_gone_is_said_and_the_next_scan_goes_on(
     (library.photos / "z.png").unlink()
     library.scan()
     assert content_of(library.catalog) == found_alone(tmp_path, FAMILY)
+
+
+def test_a_head_that_is_switched_off_with_its_workers_is_said_and_does_not_end_this_process(library: Library) -> None:
+    """Ray by itself waits a minute for the head, and then ends the process that waits."""
+    library.draw_all(FAMILY)
+
+    def switch_off() -> None:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # it has gone with another
+                process.kill()
+
+    with cluster(1) as made, pytest.raises(EngineError, match=r"the cluster has gone away .* the next scan goes on"):
+        scanned(library, Cut(made, switch_off, after=3))
+    library.scan()
+    with library.app() as app:
+        assert not app.status().faults
 
 
 @pytest.mark.slow

@@ -134,6 +134,12 @@ class Cluster:
             if monotonic() - self._head_seen < HEAD_SECONDS:
                 return
             self._head_seen = monotonic()
+        self._reach_head()
+
+    def _reach_head(self) -> None:
+        """Raises:
+        EngineError: the cluster has gone away.
+        """
         try:
             _knock(self._head)
         except OSError as error:
@@ -147,6 +153,7 @@ class Cluster:
         self._folder.cleanup()
 
     def _alive(self) -> list[Node]:
+        self._reach_head()  # else Ray waits a minute for it, and then ends this process
         try:
             known = self.ray.nodes()
         except Exception as error:  # whatever Ray raises when its head is gone

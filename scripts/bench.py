@@ -54,6 +54,7 @@ from bench_kit import ROOT, SEED, Bench, Finding, Size, as_markdown, pack_beside
 from bench_memory import measure_memory
 from bench_peer import PEER, measure_peer
 from bench_publish import measure_publish
+from bench_ray import measure_ray
 from bench_scale import measure_scale
 from bench_search import measure_search
 from bench_web import measure_page
@@ -71,6 +72,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "million": measure_million,
     "publish": measure_publish,
     "page": measure_page,
+    "ray": measure_ray,
     "stages": measure_stages,
     "advanced": measure_advanced,
     "angles": measure_angles,
@@ -80,7 +82,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
 PARTS_WITH_BROWSER = frozenset({"page"})
 PARTS_WITH_PACK = frozenset({"advanced", "angles", "memory", "one", "scan", "recogniser"})
 """Those with the advanced engine, whose models lie beside the photos; as is true of the next, some are of --against."""
-PARTS_WITH_PHOTOS = PARTS_WITH_PACK | {"stages", "peer", "faceless", "accuracy"}
+PARTS_WITH_PHOTOS = PARTS_WITH_PACK | {"ray", "stages", "peer", "faceless", "accuracy"}
 
 
 def machine_facts(bench: Bench) -> dict[str, Any]:

@@ -42,7 +42,7 @@ N_FIGURES = {
     **{"assign": 5, "rename": 5, "rescan": 5, "decisions": 11, "folders": 8, "search": 19, "grouping": 10},
     **{"million": 7, "publish": 13, "scale": 12, "archive": 7},
     "page": 27,
-    **{"stages": 6 + yunet.is_installed(), "advanced": 14, "angles": 44, "memory": 5, "peer": 24},
+    **{"stages": 6 + yunet.is_installed(), "advanced": 14, "angles": 44, "memory": 5, "peer": 24, "ray": 6},
 }
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,32 @@ def test_a_photo_that_changes_while_it_is_read_is_not_blamed_on_the_node(two_nod
         seen = Fingerprint.of((family.photos / "b.png").stat())
         answer: AnalysisResult = workers.analyse(LibraryFile(str(family.photos), "b.png"), seen).result(60)
         assert answer is not None
+
+
+class MeddlingEngine(fake.FakeEngine):
+    """Somebody saves a photo again while it is analysed."""
+
+    def __init__(self, photo: str) -> None:
+        self._photo = photo
+
+    def analyse(self, pixels: Any, **closer: Any) -> Any:
+        with Path(self._photo).open("ab") as file:
+            file.write(b" ")
+        return super().analyse(pixels, **closer)
+
+
+def load_meddling(photo: str, _: Recipe) -> MeddlingEngine:
+    return MeddlingEngine(photo)
+
+
+@pytest.mark.parametrize("is_shipped", [False, True], ids=["shared", "shipped"])
+def test_what_was_found_in_a_photo_that_changed_meanwhile_counts_for_nothing(
+    two_nodes: Any, family: Library, is_shipped: bool
+) -> None:
+    photo = family.photos / "a.png"
+    seen = Fingerprint.of(photo.stat())
+    with closing(pool(two_nodes, is_shipped=is_shipped, load=partial(load_meddling, str(photo)))) as workers:
+        assert workers.analyse(LibraryFile(str(family.photos), "a.png"), seen).result(60) is None
 
 
 def test_a_node_with_another_version_or_other_models_is_named(

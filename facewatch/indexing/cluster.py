@@ -126,6 +126,11 @@ class Cluster:
             self._lost_over[subject] += 1
             return self._lost_over[subject] > 1
 
+    def forget_lost(self, subject: str) -> None:
+        """A worker has done its work with this photo."""
+        with self._lock:
+            self._lost_over.pop(subject, None)
+
     def check_head(self) -> None:
         """Raises:
         EngineError: the cluster has gone away.

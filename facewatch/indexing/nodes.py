@@ -24,7 +24,15 @@ from facewatch.indexing.analyzer import LibraryFile, Recipe, SentFile, load, mos
 from facewatch.indexing.cluster import POLL_SECONDS, Cluster, ClusterSettings
 from facewatch.indexing.memory import Room
 from facewatch.indexing.pool import PHOTO_SECONDS, Memory, Pool
-from facewatch.indexing.worker import LOADING_SECONDS, STARTING_SECONDS, Load, NotStartedError, Process, WorkerLost
+from facewatch.indexing.worker import (
+    ENGINE_WORK,
+    LOADING_SECONDS,
+    STARTING_SECONDS,
+    Load,
+    NotStartedError,
+    Process,
+    WorkerLost,
+)
 from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)
@@ -171,7 +179,9 @@ class NodeProcess:
             raise WorkerLost(Fault.of(FaultCode.TAKES_LONG, f"{self._photo_seconds:g} s")) from error
         finally:
             self._cluster.in_flight.give_back(n_bytes)
-        return self._unpacked(what, value)
+        answer = self._unpacked(what, value)
+        self._cluster.forget_lost(_subject_of(arguments))
+        return self._of_unchanged(work, arguments, answer)
 
     def _unpacked(self, what: str, value: Any) -> Any:
         """Return an answer, or raise what became of the task instead."""
@@ -271,6 +281,34 @@ class NodeProcess:
                 if Fingerprint.of(os.fstat(opened.fileno())) != self._told.get(os.fspath(file)):
                     raise FileNotFoundError(os.fspath(file))
                 opened.read(1)
+
+    def _of_unchanged(self, work: str, arguments: tuple[Any, ...], answer: Any) -> Any:
+        """Return what `Analyzer` would say of photos that may have changed since the node was told of them, which
+        cannot see that.
+
+        Raises:
+            FileNotFoundError: it would.
+        """
+        if work == "examine":
+            return answer  # with what was told; the next scan sees that it is another
+        is_changed = [self._is_changed(file) for file in _files_in(arguments)]
+        if not any(is_changed):
+            return answer
+        if work == "analyse_aligned":
+            return [None if changed else one for one, changed in zip(answer, is_changed, strict=True)]
+        if work in ENGINE_WORK:
+            return None
+        raise FileNotFoundError(_subject_of(arguments))
+
+    def _is_changed(self, file: LibraryFile) -> bool:
+        try:
+            descriptor = open_beneath(file.root, file.path)
+        except OSError:
+            return True
+        try:
+            return Fingerprint.of(os.fstat(descriptor)) != self._told[os.fspath(file)]
+        finally:
+            os.close(descriptor)
 
     def _why_blind(self, error: OSError, arguments: tuple[Any, ...]) -> str:
         """Return why a node is to blame, and not a photo, that it cannot read what can be read here."""

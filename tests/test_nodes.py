@@ -15,7 +15,7 @@ from typing import Any
 import deadly
 import psutil
 import pytest
-from clusters import NODE, cluster
+from clusters import NODE, cluster, processes_of
 from drawn import FAMILY, Library, make_library
 
 from facewatch.app import App
@@ -249,13 +249,15 @@ def test_a_head_that_is_switched_off_with_its_workers_is_said_and_does_not_end_t
     """Ray by itself waits a minute for the head, and then ends the process that waits."""
     library.draw_all(FAMILY)
 
-    def switch_off() -> None:
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):  # it has gone with another
-                process.kill()
+    with cluster(1) as made:
 
-    with cluster(1) as made, pytest.raises(EngineError, match=r"the cluster has gone away .* the next scan goes on"):
-        scanned(library, Cut(made, switch_off, after=3))
+        def switch_off() -> None:
+            for process in list(processes_of(made)):
+                with suppress(psutil.Error):  # it has gone with another
+                    process.kill()
+
+        with pytest.raises(EngineError, match=r"the cluster has gone away .* the next scan goes on"):
+            scanned(library, Cut(made, switch_off, after=3))
     library.scan()
     with library.app() as app:
         assert not app.status().faults

@@ -56,8 +56,8 @@ def publish(
     \b
     Exit codes:
       0 done; 1 you answered no; 2 command line; 5 catalog; 6 another facewatch
-      writes to it for too long; 11 the server does not answer, cannot hold the copy,
-      or was gone in the middle: publish again
+      writes to it for too long; 11 the server does not answer, cannot hold the
+      copy, or was gone in the middle: publish again
     """
     if drop + strike + rebuild + dry_run > 1 and not (rebuild and dry_run and not drop and not strike):
         raise click.UsageError("--drop, --strike, --rebuild and --dry-run: only one of them (--dry-run with --rebuild)")
